@@ -1,0 +1,3 @@
+"""orthanc-tw: an Orthanc-compatible DICOM server on Twisted."""
+
+__version__ = "0.1.0"

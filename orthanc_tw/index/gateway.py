@@ -1,0 +1,379 @@
+"""The index as a typed Protocol of named operations; no SQL and no driver shows through it.
+
+`Index.write` runs a function on the one writer thread, in a savepoint of the
+transaction that groups all that waits; its Deferred fires after the commit.
+`Index.read` runs one on a reader connection over a WAL snapshot.
+`Index.read_now` runs a point look-up in the calling (reactor) thread.
+
+Resources are addressed by their public identifier from outside and by
+``internal_id`` between operations of one transaction. Main DICOM tags are kept as
+``{"gggg,eeee": text}``; sequences asked for by ``ExtraMainDicomTags`` are kept in
+the metadata ``MainDicomSequences`` by whoever ingests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import (
+    ChangeType,
+    Compression,
+    OverwriteInstances,
+    StoreStatus,
+)
+
+T = TypeVar("T")
+Tags = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRow:
+    """One resource, as the other operations want it."""
+
+    internal_id: int
+    public_id: str
+    level: ResourceType
+    parent_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One attachment of a resource. Sizes in bytes; MD5 as lower-case hexadecimal or ''."""
+
+    uuid: str
+    content_type: int
+    size_bytes: int
+    md5: str
+    stored_size_bytes: int
+    stored_md5: str
+    compression: Compression
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataValue:
+    """A metadata value and its revision."""
+
+    value: str
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row of ``/changes``. ``date`` is UTC, ``YYYYMMDDTHHMMSS``."""
+
+    seq: int
+    change_type: int
+    level: ResourceType
+    public_id: str
+    date: str
+    deleted_level: ResourceType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesPage:
+    """One answer of ``/changes``: rows oldest first."""
+
+    changes: Sequence[Change]
+    done: bool
+    last_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counters of the whole index, or of one resource (its own level and above count 1)."""
+
+    count_patients: int
+    count_studies: int
+    count_series: int
+    count_instances: int
+    disk_size_bytes: int
+    uncompressed_size_bytes: int
+    dicom_disk_size_bytes: int = 0
+    dicom_uncompressed_size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRecord:
+    """What ``expand`` loads of a resource; a part that was not asked for stays empty.
+
+    ``children`` are public identifiers sorted; ``metadata`` maps numbers to values.
+    ``ancestors_tags`` has the main DICOM tags of each level above that was asked for.
+    """
+
+    internal_id: int
+    public_id: str
+    level: ResourceType
+    parent_public_id: str | None
+    is_stable: bool
+    is_protected: bool
+    last_update: str
+    tags: Tags
+    ancestors_tags: Mapping[ResourceType, Tags] = field(default_factory=dict)
+    children: Sequence[str] = ()
+    children_count: int = 0
+    metadata: Mapping[int, MetadataValue] = field(default_factory=dict)
+    attachments: Sequence[Attachment] = ()
+    labels: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpandParts:
+    """Which parts `ReadTransaction.expand` loads."""
+
+    children: bool = True
+    metadata: bool = True
+    attachments: bool = True
+    labels: bool = True
+    ancestors: frozenset[ResourceType] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class TagConstraint:
+    """A constraint on one main DICOM tag of ``level`` (the level that owns the tag).
+
+    Exactly one kind of matching: ``values`` (equality with any of them; list matching),
+    ``wildcard`` (PS3.4 C.2.2.2.4, ``*`` and ``?``), or ``lower``/``upper`` (range, inclusive).
+    Values are already normalized by the caller if ``case_sensitive`` is false.
+    """
+
+    tag: str
+    level: ResourceType
+    case_sensitive: bool
+    values: Sequence[str] = ()
+    wildcard: str | None = None
+    lower: str | None = None
+    upper: str | None = None
+    mandatory: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FindQuery:
+    """What the index alone can answer of ``/tools/find``; ordered by public identifier.
+
+    ``after`` is the key to page by: only identifiers greater than it. ``since`` is
+    Orthanc's offset, counted after the constraints. ``limit`` 0 is no limit.
+    ``parent`` restricts to descendants of a public identifier at the given level.
+    """
+
+    level: ResourceType
+    constraints: Sequence[TagConstraint] = ()
+    labels: Sequence[str] = ()
+    labels_constraint: str = "All"
+    parent: tuple[ResourceType, str] | None = None
+    after: str | None = None
+    since: int = 0
+    limit: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewResource:
+    """A resource that an instance needs at one level, created if it is not there."""
+
+    level: ResourceType
+    public_id: str
+    tags: Tags
+    metadata: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class NewInstance:
+    """All that one ingest writes. ``resources`` are patient, study, series, instance, in order.
+
+    ``date`` is the UTC time of reception, ``YYYYMMDDTHHMMSS``; ``now_s`` the same as POSIX
+    seconds, from the injected clock (what ``StableAge`` is counted from).
+    ``expected_instances``, if known, completes the series.
+    """
+
+    resources: Sequence[NewResource]
+    attachment: Attachment
+    date: str
+    now_s: float
+    overwrite: OverwriteInstances
+    expected_instances: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StorageLimits:
+    """``MaximumStorageSize`` in bytes, ``MaximumPatientCount``; 0 is no limit."""
+
+    maximum_storage_bytes: int = 0
+    maximum_patients: int = 0
+    recycle: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOutcome:
+    """Result of `WriteTransaction.store_instance`.
+
+    ``removed`` are the storage UUIDs that no row names any more (overwritten or recycled):
+    to be deleted from the storage area after the commit. On anything but SUCCESS the new
+    attachment was not recorded, and its file is the caller's to delete.
+    """
+
+    status: StoreStatus
+    instance_internal_id: int | None
+    removed: Sequence[str] = ()
+    is_new_instance: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteOutcome:
+    """Result of a deletion: files to remove, and the nearest ancestor that remains."""
+
+    removed: Sequence[str]
+    remaining_ancestor: ResourceRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One job. Times are POSIX seconds, UTC; JSON columns are objects here.
+
+    ``sequence`` is set by the index: the order of submission, kept over restarts.
+    ``parameters`` and ``cursor`` are the kind's own; ``content`` its public ``Content``;
+    ``outputs`` maps an output's key to ``{"file", "mime", "filename", "size"}``.
+    """
+
+    job_id: str
+    kind: str
+    state: str
+    priority: int
+    parameters: JsonObject
+    cursor: JsonObject | None
+    content: JsonObject
+    user_data: object
+    has_user_data: bool
+    progress: float
+    error_code: int
+    error_details: str
+    created_s: float
+    started_s: float | None
+    completed_s: float | None
+    runtime_s: float
+    retry_at_s: float | None
+    outputs: JsonObject
+    failed_instances: JsonObject
+    sequence: int = 0
+
+
+class ReadTransaction(Protocol):
+    """A consistent snapshot. Valid only inside the function it was handed to."""
+
+    def lookup(self, public_id: str, level: ResourceType | None = None) -> ResourceRow | None: ...
+    def ancestors(self, row: ResourceRow) -> Sequence[ResourceRow]:
+        """The parent first, the patient last."""
+        ...
+
+    def descendants(
+        self, row: ResourceRow, level: ResourceType, *, after: str | None = None, limit: int = 0
+    ) -> Sequence[ResourceRow]:
+        """Resources of ``level`` below ``row`` (or itself), ordered by public identifier."""
+        ...
+
+    def page(
+        self, level: ResourceType, *, after: str | None = None, since: int = 0, limit: int = 0
+    ) -> Sequence[ResourceRow]: ...
+    def find(self, query: FindQuery) -> Sequence[ResourceRow]: ...
+    def count(self, query: FindQuery) -> int: ...
+    def lookup_identifier(self, tag: str, value: str) -> Sequence[ResourceRow]:
+        """Resources whose PatientID, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID or
+        AccessionNumber (``gggg,eeee``) equals ``value``: ``/tools/lookup``.
+        """
+        ...
+
+    def expand(
+        self, rows: Sequence[ResourceRow], parts: ExpandParts
+    ) -> Sequence[ResourceRecord]: ...
+    def attachments(self, internal_id: int) -> Sequence[Attachment]: ...
+    def attachment(self, internal_id: int, content_type: int) -> Attachment | None: ...
+    def attachment_uuids(self, after: str, limit: int) -> Sequence[str]:
+        """Storage UUIDs in order, for the sweep at start."""
+        ...
+
+    def metadata(self, internal_id: int) -> Mapping[int, MetadataValue]: ...
+    def labels(self, internal_id: int) -> Sequence[str]: ...
+    def all_labels(self) -> Sequence[str]: ...
+    def is_protected(self, internal_id: int) -> bool: ...
+    def statistics(self) -> Statistics: ...
+    def resource_statistics(self, row: ResourceRow) -> Statistics: ...
+    def changes(
+        self,
+        *,
+        since: int | None,
+        to: int | None,
+        types: Sequence[int],
+        limit: int,
+    ) -> ChangesPage: ...
+    def last_change(self) -> Change | None: ...
+    def last_change_seq(self) -> int: ...
+    def global_property(self, name: str) -> str | None: ...
+    def job(self, job_id: str) -> JobRow | None: ...
+    def jobs(
+        self, *, states: Sequence[str] = (), after: int = 0, limit: int = 0
+    ) -> Sequence[JobRow]:
+        """Jobs by ``sequence`` ascending, greater than ``after``; ``limit`` 0 is all."""
+        ...
+
+
+class WriteTransaction(ReadTransaction, Protocol):
+    """A savepoint of the writer's transaction."""
+
+    def store_instance(self, instance: NewInstance, limits: StorageLimits) -> StoreOutcome: ...
+    def delete_resource(self, row: ResourceRow, date: str) -> DeleteOutcome: ...
+    def set_metadata(
+        self, internal_id: int, metadata_type: int, value: str, revision: int
+    ) -> None: ...
+    def delete_metadata(self, internal_id: int, metadata_type: int) -> bool: ...
+    def put_attachment(self, internal_id: int, attachment: Attachment) -> Sequence[str]:
+        """Record it in the place of that content type; returns UUIDs no longer named."""
+        ...
+
+    def delete_attachment(self, internal_id: int, content_type: int) -> Sequence[str]: ...
+    def add_label(self, internal_id: int, label: str) -> None: ...
+    def remove_label(self, internal_id: int, label: str) -> None: ...
+    def set_protected(self, internal_id: int, protected: bool) -> None: ...
+    def log_change(self, change_type: ChangeType, row: ResourceRow, date: str) -> None: ...
+    def clear_changes(self) -> None: ...
+    def mark_stable(self, *, older_than_s: float, date: str, limit: int) -> int:
+        """Log Stable* for patients, studies and series untouched since ``older_than_s``
+        (POSIX seconds); returns how many, at most ``limit`` a call.
+        """
+        ...
+
+    def set_global_property(self, name: str, value: str) -> None: ...
+    def put_job(self, job: JobRow) -> int:
+        """Insert or replace the row of ``job.job_id``; returns its sequence number."""
+        ...
+
+    def delete_job(self, job_id: str) -> bool: ...
+
+
+class Index(Protocol):
+    """The database. Every method is called from the reactor thread."""
+
+    def write(self, fn: Callable[[WriteTransaction], T]) -> Deferred[T]:
+        """Run ``fn`` on the writer thread; fires after the commit, or fails with what it raised."""
+        ...
+
+    def read(self, fn: Callable[[ReadTransaction], T]) -> Deferred[T]:
+        """Run ``fn`` on a reader thread."""
+        ...
+
+    def read_now(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """Run a point look-up in this thread, on a connection of its own."""
+        ...
+
+    def close(self) -> Deferred[None]:
+        """Finish what is queued, check-point, close every connection."""
+        ...
+
+
+def public_ids(rows: Iterable[ResourceRow]) -> list[str]:
+    """Public identifiers of rows, in their order."""
+    return [row.public_id for row in rows]

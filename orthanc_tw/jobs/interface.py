@@ -1,0 +1,165 @@
+"""What a job kind is, and what the engine offers to it.
+
+A kind is a factory registered by its type name; a running job is an object with a
+generator of steps. The engine drives ``steps()`` with a Cooperator: each yielded
+Deferred is one step. After a step the engine saves ``progress``, ``cursor`` and
+``content`` and looks at the pause and cancel flags. After a pause, a restart of the
+server or a retry the job is created again from its parameters and its last saved
+cursor: doing a step twice must leave the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+
+from orthanc_tw.model.json_types import JsonObject
+
+
+class RetryLater(Exception):
+    """Raised (or failed with) by a step that is to be tried again after ``delay_s`` seconds."""
+
+    def __init__(self, delay_s: float, reason: str) -> None:
+        super().__init__(reason)
+        self.delay_s = delay_s
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Output:
+    """A file a finished job leaves: kept in the job's folder until the job or it is dropped."""
+
+    path: str
+    mime: str
+    filename: str
+
+
+@dataclass(slots=True)
+class JobContext:
+    """What the engine hands to one run of one job.
+
+    :ivar folder: the job's own folder in the storage directory (made on demand by
+        ``make_folder``, removed with the job)
+    :ivar outputs: filled in by the kind; saved when the job succeeds
+    :ivar failed_instances: public id -> reason, filled in by kinds with ``Permissive``
+    :ivar in_thread: run a blocking function in a thread, Deferred of its result
+    :ivar cancelled: true once cancel or pause was asked for (a long step may look at it)
+    """
+
+    job_id: str
+    folder: str
+    make_folder: Callable[[], None]
+    in_thread: Callable[..., Deferred[Any]]
+    outputs: dict[str, Output] = field(default_factory=dict)
+    failed_instances: dict[str, str] = field(default_factory=dict)
+    cancelled: bool = False
+
+
+class Job(Protocol):
+    """One run of one job. All methods are called in the reactor thread."""
+
+    def steps(self) -> Iterator[Deferred[Any]]:
+        """The steps that remain, from the cursor this run was created with."""
+        ...
+
+    def progress(self) -> float:
+        """Between 0 and 1."""
+        ...
+
+    def cursor(self) -> JsonObject | None:
+        """Where a new run would go on; None: from the start."""
+        ...
+
+    def content(self) -> JsonObject:
+        """The public ``Content`` of the job, as far as it is known."""
+        ...
+
+    def abandon(self) -> None:
+        """This run ends before its last step (pause, cancel, failure, shutdown): release what
+        it holds. What it wrote for its cursor stays; the engine removes the folder itself
+        when the job is over.
+        """
+        ...
+
+
+class JobKind(Protocol):
+    """A type of job."""
+
+    @property
+    def type_name(self) -> str:
+        """``Type`` in the REST API, such as ``Archive``."""
+        ...
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether its jobs are saved (one that writes to an open HTTP request is not)."""
+        ...
+
+    def create(
+        self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext
+    ) -> Job: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A submission.
+
+    :ivar attachment: anything of this process that a non-durable kind needs (a response to
+        stream to); reaches the kind as ``parameters["__attachment__"]`` and is never saved
+    """
+
+    kind: str
+    parameters: JsonObject
+    priority: int = 0
+    user_data: object = None
+    has_user_data: bool = False
+    attachment: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """How a job ended, as `JobsEngine.wait` tells it."""
+
+    job_id: str
+    succeeded: bool
+    error_code: int
+    error_details: str
+    content: Mapping[str, Any]
+
+
+class JobsEngine(Protocol):
+    """What the routes see of the engine (reactor thread)."""
+
+    def submit(self, request: JobRequest) -> Deferred[str]:
+        """Queue a job; fires with its id once its row is durable."""
+        ...
+
+    def wait(self, job_id: str) -> Deferred[JobResult]:
+        """Fires when the job has ended. Cancelling this Deferred does not cancel the job."""
+        ...
+
+    def describe(self, job_id: str) -> JsonObject | None:
+        """The public JSON of a job, or None."""
+        ...
+
+    def list_ids(self) -> list[str]: ...
+    def describe_all(self) -> list[JsonObject]: ...
+    def pause(self, job_id: str) -> Deferred[bool]:
+        """False if there is no such job or its state forbids it."""
+        ...
+
+    def resume(self, job_id: str) -> Deferred[bool]: ...
+    def cancel(self, job_id: str) -> Deferred[bool]: ...
+    def resubmit(self, job_id: str) -> Deferred[bool]: ...
+    def output(self, job_id: str, key: str) -> Output | None: ...
+    def delete_output(self, job_id: str, key: str) -> Deferred[bool]: ...
+    def delete(self, job_id: str) -> Deferred[bool]:
+        """Remove a finished job and its outputs; False if there is none such or it runs."""
+        ...
+
+    def counts(self) -> Mapping[str, int]:
+        """``pending``, ``running``, ``success``, ``failed`` now, and ``total_*`` since start."""
+        ...

@@ -1,0 +1,46 @@
+"""Orthanc identifiers: SHA-1 of the DICOM identifiers, five groups of eight hex digits."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from orthanc_tw.model.levels import ResourceType
+
+_PATTERN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}")
+
+
+def is_orthanc_identifier(text: str) -> bool:
+    """Say whether ``text`` has the shape of a public identifier."""
+    return _PATTERN.fullmatch(text) is not None
+
+
+def _format(digest: str) -> str:
+    return "-".join(digest[i : i + 8] for i in range(0, 40, 8))
+
+
+def hash_identifier(*parts: str) -> str:
+    """Public identifier of a resource from the DICOM identifiers of it and its ancestors."""
+    joined = "|".join(part.strip(" \0") for part in parts)
+    return _format(hashlib.sha1(joined.encode("utf-8"), usedforsecurity=False).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class DicomIdentifiers:
+    """The four DICOM identifiers of an instance (text, already decoded)."""
+
+    patient_id: str
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+
+    def public_id(self, level: ResourceType) -> str:
+        """Orthanc identifier of the resource of this instance at ``level``."""
+        parts = (
+            self.patient_id,
+            self.study_instance_uid,
+            self.series_instance_uid,
+            self.sop_instance_uid,
+        )
+        return hash_identifier(*parts[:level])

@@ -1,0 +1,103 @@
+"""Routes as values, and the few helpers every handler uses. No dependency on any service.
+
+A routes file has a class whose constructor takes what it needs and whose ``routes()``
+lists `Route`s; ``rest.router`` makes one Klein app of each first path segment out of
+them, answers 404 and 405 (with ``Allow``) for the rest, and renders `OrthancError`s.
+A handler gets the request and the path arguments, and returns the body as bytes, a
+Deferred or coroutine of that,
+or None if it has written its answer itself and finished the request.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from twisted.internet.defer import Deferred
+from twisted.web.server import Request
+
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.json_types import JsonValue
+
+JSON_TYPE = b"application/json; charset=utf-8"
+
+Body = bytes | None
+Handler = Callable[..., Body | Deferred[Body] | Awaitable[Body]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One method on one path (werkzeug syntax: ``/studies/<public_id>/archive``)."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str = ""
+
+
+class RouteProvider(Protocol):
+    """A routes file's class."""
+
+    def routes(self) -> Iterable[Route]: ...
+
+
+def json_body(request: Request, value: JsonValue) -> bytes:
+    """Pretty-printed JSON with sorted keys, as users of ``curl`` expect, and its content type."""
+    request.setHeader(b"content-type", JSON_TYPE)
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    return text.encode("utf-8", "replace") + b"\n"
+
+
+def empty_json(request: Request) -> bytes:
+    """The answer ``{}`` of operations without a result."""
+    request.setHeader(b"content-type", b"application/json")
+    return b"{}"
+
+
+def text_body(request: Request, text: str, content_type: bytes = b"text/plain") -> bytes:
+    """Plain text; also the empty answer that Orthanc labels ``text/plain``."""
+    request.setHeader(b"content-type", content_type)
+    return text.encode("utf-8", "replace")
+
+
+def read_body(request: Request, limit_bytes: int = 64 * 1024 * 1024) -> bytes:
+    """The request body as bytes, for the small bodies of JSON and text routes.
+
+    :raises OrthancError: BAD_REQUEST (413) if it is larger than ``limit_bytes``
+    """
+    content = request.content
+    assert content is not None
+    content.seek(0)
+    data = content.read(limit_bytes + 1)
+    if len(data) > limit_bytes:
+        raise OrthancError(ErrorCode.BAD_REQUEST, "The request body is too large", http_status=413)
+    return data
+
+
+def json_request(request: Request) -> JsonValue:
+    """The request body as JSON.
+
+    :raises OrthancError: BAD_FILE_FORMAT if it is none
+    """
+    try:
+        return cast(JsonValue, json.loads(read_body(request)))
+    except (ValueError, RecursionError):
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT) from None
+
+
+def argument(request: Request, name: str) -> str | None:
+    """First value of a query argument, decoded, or None if it is absent."""
+    values = (request.args or {}).get(name.encode("ascii"))
+    return values[0].decode("utf-8", "replace") if values else None
+
+
+def has_argument(request: Request, name: str) -> bool:
+    """Whether the query string has that name, with or without a value."""
+    return name.encode("ascii") in (request.args or {})
+
+
+def as_any(value: object) -> Any:
+    """Escape hatch for values whose shape was validated by hand."""
+    return value

@@ -1,0 +1,65 @@
+"""Metadata and entry points of orthanc-tw."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "([^"]+)"', (HERE / "orthanc_tw/__init__.py").read_text(), re.MULTILINE
+)
+README = HERE / "README.rst"
+
+TEST = [
+    "coverage>=7.4,<8",
+    "hypothesis>=6.100,<7",
+    "import-linter>=2.0,<3",
+    "mypy>=1.11,<3",
+    "mypy-zope>=1.0.5,<2",
+    "orthanc-api-client>=0.18,<1",
+    "pillow>=10.3,<13",
+    "pynetdicom>=3.0,<4",
+    "pyorthanc>=1.19,<2",
+    "requests>=2.31,<3",
+    "ruff>=0.6,<1",
+    "types-requests",
+    "wheel",
+]
+
+setup(
+    name="orthanc-tw",
+    version=VERSION[1] if VERSION else "0",
+    description="An Orthanc-compatible DICOM server on Twisted, with a durable jobs engine",
+    long_description=README.read_text() if README.exists() else "",
+    long_description_content_type="text/x-rst",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["orthanc_tw", "orthanc_tw.*"]), "twisted.plugins"],
+    package_data={"orthanc_tw": ["py.typed", "index/schema/*.sql", "rest/static/*"]},
+    install_requires=[
+        "automat>=25.4,<26",
+        "isal>=1.7,<2",
+        "klein>=24.8,<25",
+        "multipart>=1.2,<3",
+        "prometheus-client>=0.20,<1",
+        "pydicom>=3.0.1,<4",
+        "treq>=24.9,<27",
+        "twisted[tls]>=24.11,<27",
+    ],
+    extras_require={
+        "test": TEST,
+        "docs": ["sphinx>=7,<10", "towncrier>=23.11,<26"],
+    },
+    classifiers=[
+        "Framework :: Twisted",
+        "Intended Audience :: Healthcare Industry",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Medical Science Apps.",
+    ],
+    zip_safe=False,
+)
