@@ -1,0 +1,1 @@
+"""Tests over loopback against real processes: this server, its clients, its peers."""
