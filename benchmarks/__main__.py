@@ -45,8 +45,12 @@ class Samples:
             ]
             for connections in (1, 4)
         }
+        # One large instance a study: a job archives half a megabyte.
         self.large = {
-            connections: make_series(900_000 + connections, scale.large, 512)
+            connections: [
+                make_instance(100_000 * (4 + connections) + number, 1, 1, 512)
+                for number in range(max(scale.large, scale.jobs if connections == 4 else 0))
+            ]
             for connections in (1, 4)
         }
         self.study: list[Sample] = make_series(990_000, scale.study, 512)
@@ -135,6 +139,8 @@ def large_instances(bench: Bench) -> list[str]:
 
 
 BIG_STUDY = {"PatientID": "P990000"}
+#: Studies that the small jobs archive: of three instances of 5 KB, of one of 512 KB.
+JOB_STUDIES = {"3 x 5 KB": "P4*", "512 KB": "P8*"}
 
 
 def archives(
@@ -149,24 +155,26 @@ def archives(
 
     size = sum(len(sample.content) for sample in samples.study)
     big: dict[int, str] = {}
-    small: dict[int, list[str]] = {}
+    studies: dict[tuple[int, str], list[str]] = {}
     for bench in benches:
         connection = Connection(bench.server.port)
         (big[id(bench)],) = connection.json(
             "POST", "/tools/find", {"Level": "Study", "Query": BIG_STUDY}
         )
-        found = connection.json(
-            "POST", "/tools/find", {"Level": "Study", "Query": {"PatientID": "P4*"}}
-        )
-        small[id(bench)] = found[: scale.jobs]
+        for kind, pattern in JOB_STUDIES.items():
+            found = connection.json(
+                "POST", "/tools/find", {"Level": "Study", "Query": {"PatientID": pattern}}
+            )
+            studies[id(bench), kind] = found[: scale.jobs]
         connection.close()
     each("archive of a study, MB/s", lambda b: b.archive(big[id(b)], size, False))
     each("archive as a job, MB/s", lambda b: b.archive(big[id(b)], size, True))
     each("archive size, MB", lambda b: b.archive_bytes / 1e6)
-    for bench in benches:
-        submitted, completed = bench.jobs(small[id(bench)])
-        record("small jobs submitted, /s", bench, submitted)
-        record("small jobs completed, /s", bench, completed)
+    for kind in JOB_STUDIES:
+        for bench in benches:
+            submitted, completed = bench.jobs(studies[id(bench), kind])
+            record(f"jobs of {kind} submitted, /s", bench, submitted)
+            record(f"jobs of {kind} completed, /s", bench, completed)
 
 
 def report(figures: Figures) -> None:

@@ -106,6 +106,10 @@ class Connection:
         body = b"" if value is None else json.dumps(value).encode()
         return json.loads(self.request(method, path, body))
 
+    def json_upload(self, content: bytes) -> Any:
+        """Upload one instance; its answer."""
+        return json.loads(self.request("POST", "/instances", content))
+
     def close(self) -> None:
         """Close the socket; the next request opens another."""
         if self._socket is not None:
