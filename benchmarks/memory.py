@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pydicom
+from pydicom.uid import UID
 
 from benchmarks.client import Connection
 from benchmarks.data import make_instance
@@ -93,11 +94,12 @@ def main() -> None:
 
 def archives(server: Server, connection: Connection, size: int) -> list[tuple[str, float]]:
     """Upload a study of many instances, archive it both ways."""
-    samples = [make_instance(2, 1, number, 512).content for number in range(8)]
-    parsed = pydicom.dcmread(io.BytesIO(samples[0]))
+    content = make_instance(2, 1, 1, 512).content
+    parsed = pydicom.dcmread(io.BytesIO(content))
     study = ""
-    for number in range(size // len(samples[0])):
-        parsed.SOPInstanceUID = parsed.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{number}"
+    for number in range(size // len(content)):
+        parsed.SOPInstanceUID = UID(f"1.2.3.{number}")
+        parsed.file_meta.MediaStorageSOPInstanceUID = parsed.SOPInstanceUID
         out = io.BytesIO()
         parsed.save_as(out)
         study = str(connection.json_upload(out.getvalue())["ParentStudy"])
