@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred
 from orthanc_tw.core.content import View
 from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.lookup import ancestor, require
+from orthanc_tw.core.main_tags_json import format_main_tags
 from orthanc_tw.core.names import Names
 from orthanc_tw.core.requested import IndexedTags, Requested, requested_of
 from orthanc_tw.core.resource_json import resource_json
-from orthanc_tw.dicom.formats import format_main_tags
 from orthanc_tw.index.gateway import Index, ReadTransaction, ResourceRow, Statistics
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType

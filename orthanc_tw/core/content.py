@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from orthanc_tw.core.requested import RequestedTags
-from orthanc_tw.dicom.formats import TagFormat
+from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.index.gateway import ExpandParts
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
@@ -81,20 +81,23 @@ class View:
 
     content: Content = DEFAULT
     format: TagFormat = TagFormat.SIMPLIFY
-    requested: RequestedTags = RequestedTags()
+    requested: RequestedTags = field(default_factory=RequestedTags)
 
     def parts(self, level: ResourceType) -> ExpandParts:
         """What of a resource the index has to load."""
         legacy = Content.LEGACY in self.content
+        has_requested = bool(self.requested)
         ancestors: set[ResourceType] = set()
         if Content.MAIN_DICOM_TAGS in self.content and level is ResourceType.STUDY:
             ancestors.add(ResourceType.PATIENT)
-        if self.requested:
+        if has_requested:
             ancestors.update(above for above in ResourceType if above < level)
+        from_metadata = Content.METADATA | Content.STATUS | Content.LEGACY
         return ExpandParts(
-            children=Content.CHILDREN in self.content or Content.STATUS in self.content,
-            metadata=legacy or bool(self.content & (Content.METADATA | Content.STATUS)) or bool(self.requested),
-            attachments=Content.ATTACHMENTS in self.content or (legacy and level is ResourceType.INSTANCE),
+            children=bool(self.content & (Content.CHILDREN | Content.STATUS)),
+            metadata=has_requested or bool(self.content & from_metadata),
+            attachments=Content.ATTACHMENTS in self.content
+            or (legacy and level is ResourceType.INSTANCE),
             labels=Content.LABELS in self.content,
             ancestors=frozenset(ancestors),
         )

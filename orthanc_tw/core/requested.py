@@ -10,8 +10,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from orthanc_tw.dicom.tags import format_tag, parse_tag
-from orthanc_tw.index.gateway import Attachment, ExpandParts, ReadTransaction, ResourceRecord
-from orthanc_tw.index.gateway import ResourceRow
+from orthanc_tw.index.gateway import (
+    Attachment,
+    ExpandParts,
+    ReadTransaction,
+    ResourceRecord,
+    ResourceRow,
+)
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import ContentType, MetadataType
@@ -114,9 +119,7 @@ def requested_of(
     return result
 
 
-def _indexed(
-    record: ResourceRecord, tag: str, indexed: IndexedTags
-) -> tuple[str | None, bool]:
+def _indexed(record: ResourceRecord, tag: str, indexed: IndexedTags) -> tuple[str | None, bool]:
     """Value of a tag in the index, and whether the index is sure of it."""
     if tag == SOP_CLASS_UID and record.level is ResourceType.INSTANCE:
         item = record.metadata.get(MetadataType.SOP_CLASS_UID)

@@ -6,8 +6,8 @@ Source: REST API, ``GET /{level}/{id}``.
 from __future__ import annotations
 
 from orthanc_tw.core.content import Content, View
+from orthanc_tw.core.main_tags_json import format_main_tags
 from orthanc_tw.core.names import Names
-from orthanc_tw.dicom.formats import format_main_tags
 from orthanc_tw.index.gateway import Attachment, ResourceRecord
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType

@@ -1,4 +1,4 @@
-"""Answers that several routes give: no body at all, a Boolean body, a level's path."""
+"""Answers and bodies that several routes share: Booleans, text, references to resources."""
 
 from __future__ import annotations
 
@@ -11,14 +11,6 @@ from orthanc_tw.rest.http import read_body, text_body
 
 _TRUE = (b"1", b"true")
 _FALSE = (b"0", b"false")
-
-
-def bare(request: Request, http_status: int) -> bytes:
-    """A status without body and without content type, as Orthanc answers many look-ups."""
-    request.setResponseCode(http_status)
-    request.responseHeaders.removeHeader(b"content-type")
-    request.defaultContentType = None
-    return b""
 
 
 def empty_text(request: Request) -> bytes:

@@ -6,7 +6,7 @@ from twisted.web.server import Request
 
 from orthanc_tw.core.content import DEFAULT, Content, View, parse_content
 from orthanc_tw.core.requested import RequestedTags
-from orthanc_tw.dicom.formats import TagFormat
+from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.rest.http import argument, has_argument
 
@@ -76,9 +76,7 @@ def _natural(request: Request, name: str) -> int:
     text = (argument(request, name) or "").strip()
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
-        raise OrthancError(
-            ErrorCode.BAD_PARAMETER_TYPE, "Syntax error in some user-supplied data"
-        )
+        raise OrthancError(ErrorCode.BAD_PARAMETER_TYPE, "Syntax error in some user-supplied data")
     if text.startswith("-"):
         raise OrthancError(
             ErrorCode.PARAMETER_OUT_OF_RANGE, f'Argument "{name}" must be a positive integer'

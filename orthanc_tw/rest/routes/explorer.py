@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from twisted.web.server import Request
 
-from orthanc_tw.rest.answers import bare
+from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, json_body, text_body
 
 _SCRIPT = "// Extensions to Orthanc Explorer by the registered plugins\n\n"

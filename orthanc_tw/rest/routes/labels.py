@@ -12,7 +12,8 @@ from orthanc_tw.core.lookup import require
 from orthanc_tw.index.gateway import Index, ReadTransaction, WriteTransaction
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.rest.answers import bare, boolean_request, empty_text
+from orthanc_tw.rest.answers import boolean_request, empty_text
+from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, json_body, text_body
 
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,64}")

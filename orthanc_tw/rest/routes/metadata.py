@@ -12,7 +12,8 @@ from orthanc_tw.core.names import Names, is_user_number
 from orthanc_tw.core.revisions import Revision
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.rest.answers import bare, empty_text, text_request
+from orthanc_tw.rest.answers import empty_text, text_request
+from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, has_argument, json_body, text_body
 from orthanc_tw.rest.revisions import if_match, is_not_modified, set_etag
 

@@ -13,7 +13,8 @@ from orthanc_tw.core.browse import Browser, all_of, below
 from orthanc_tw.index.gateway import DeleteOutcome
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.rest.answers import bare, resource_reference
+from orthanc_tw.rest.answers import resource_reference
+from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Body, Route, argument, json_body
 from orthanc_tw.rest.json_list import SendChunks, json_list
 from orthanc_tw.rest.routes.system import sizes_json
@@ -53,9 +54,7 @@ class ResourceRoutes:
             path = f"/{level.plural}"
             one = f"{path}/<public_id>"
             yield Route("GET", path, partial(self.get_list, level), f"List the {level.plural}")
-            yield Route(
-                "GET", one, partial(self.get_one, level), f"Get a {name}", hot=True
-            )
+            yield Route("GET", one, partial(self.get_one, level), f"Get a {name}", hot=True)
             yield Route("DELETE", one, partial(self.delete, level), f"Delete a {name}")
             yield Route(
                 "GET",
@@ -115,16 +114,12 @@ class ResourceRoutes:
             pages = self._browser.resources(rows, view_of(request))
         return await json_list(request, pages, self._send_chunks)
 
-    async def get_statistics(
-        self, level: ResourceType, request: Request, public_id: str
-    ) -> bytes:
+    async def get_statistics(self, level: ResourceType, request: Request, public_id: str) -> bytes:
         """Numbers of descendants, and sizes with and without other attachments than DICOM."""
         found = await self._browser.statistics(level, public_id)
         answer: JsonObject = {
             **sizes_json("", found.disk_size_bytes, found.uncompressed_size_bytes),
-            **sizes_json(
-                "Dicom", found.dicom_disk_size_bytes, found.dicom_uncompressed_size_bytes
-            ),
+            **sizes_json("Dicom", found.dicom_disk_size_bytes, found.dicom_uncompressed_size_bytes),
         }
         if level < ResourceType.STUDY:
             answer["CountStudies"] = found.count_studies

@@ -13,7 +13,8 @@ from orthanc_tw.core.utc import local_text, utc_text
 from orthanc_tw.index.gateway import Index, ReadTransaction, ResourceRow
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.rest.answers import bare, empty_text, resource_reference, text_request
+from orthanc_tw.rest.answers import empty_text, resource_reference, text_request
+from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, argument, empty_json, json_body, text_body
 
 # What ``GET /tools`` lists is what the API of this version has, in the order of its names.
