@@ -11,8 +11,10 @@ from twisted.web.server import Request
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.rest.http import JSON_TYPE, json_body
 
-#: Writes the chunks to the client, no faster than it takes them, and finishes the request.
-SendChunks = Callable[[Request, AsyncIterator[bytes]], Deferred[None]]
+NextChunk = Callable[[], "bytes | Deferred[bytes]"]
+#: Writes chunks until an empty one, no faster than the client takes them, and finishes the
+#: request (`Streamer.send_chunks`).
+SendChunks = Callable[[Request, NextChunk], Deferred[None]]
 Pages = AsyncIterator[Sequence[JsonValue]]
 
 
@@ -26,7 +28,12 @@ async def json_list(request: Request, pages: Pages, send_chunks: SendChunks) -> 
     if second is None:
         return json_body(request, list(first))
     request.responseHeaders.setRawHeaders(b"content-type", [JSON_TYPE])
-    await send_chunks(request, _encoded(first, second, pages))
+    chunks = _encoded(first, second, pages)
+
+    async def step() -> bytes:
+        return await anext(chunks, b"")
+
+    await send_chunks(request, lambda: Deferred.fromCoroutine(step()))
     return None
 
 
@@ -34,9 +41,8 @@ async def _encoded(
     first: Sequence[JsonValue], second: Sequence[JsonValue], rest: Pages
 ) -> AsyncIterator[bytes]:
     yield b"[\n" + _items(first)
-    for page in (second,):
-        if page:
-            yield b",\n" + _items(page)
+    if second:
+        yield b",\n" + _items(second)
     async for page in rest:
         if page:
             yield b",\n" + _items(page)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Protocol
-
-from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
 from orthanc_tw.core.browse import Browser, all_of, below
-from orthanc_tw.index.gateway import DeleteOutcome
+from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.answers import resource_reference
@@ -19,14 +16,6 @@ from orthanc_tw.rest.http import Body, Route, argument, json_body
 from orthanc_tw.rest.json_list import SendChunks, json_list
 from orthanc_tw.rest.routes.system import sizes_json
 from orthanc_tw.rest.views import content_of, is_set, since_and_limit, view_of
-
-
-class DeletesResources(Protocol):
-    """What removes a resource, its descendants and their files."""
-
-    def delete(self, level: ResourceType, public_id: str) -> Deferred[DeleteOutcome]:
-        """Fires once it is durable; fails with UNKNOWN_RESOURCE."""
-        ...
 
 
 class ResourceRoutes:
@@ -38,7 +27,7 @@ class ResourceRoutes:
     def __init__(
         self,
         browser: Browser,
-        deleter: DeletesResources,
+        deleter: ResourceDeleter,
         send_chunks: SendChunks,
         levels: Iterable[ResourceType],
     ) -> None:
@@ -131,9 +120,9 @@ class ResourceRoutes:
 
     async def delete(self, level: ResourceType, request: Request, public_id: str) -> bytes:
         """Delete a resource, and its parents if nothing is left below them."""
-        if not self._browser.exists(level, public_id):
+        outcome = await self._deleter.delete(public_id, level)
+        if outcome is None:
             return bare(request, 404)
-        outcome = await self._deleter.delete(level, public_id)
         remaining = outcome.remaining_ancestor
         reference = (
             None if remaining is None else resource_reference(remaining.level, remaining.public_id)
