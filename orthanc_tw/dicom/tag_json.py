@@ -25,6 +25,8 @@ _MAX_READ_BYTES = 64 * 1024 * 1024
 _NUMBERS = {"SL": "i", "SS": "h", "UL": "I", "US": "H"}
 _FLOATS = {"FD": "d", "FL": "f"}
 _TEXT = frozenset(
+    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
+)
     [
         "AE",
         "AS",
