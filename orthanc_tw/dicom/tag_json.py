@@ -24,29 +24,8 @@ MAX_TEXT_BYTES = 256
 _MAX_READ_BYTES = 64 * 1024 * 1024
 _NUMBERS = {"SL": "i", "SS": "h", "UL": "I", "US": "H"}
 _FLOATS = {"FD": "d", "FL": "f"}
-_TEXT = frozenset(
-    ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UR", "UT")
-)
-    [
-        "AE",
-        "AS",
-        "CS",
-        "DA",
-        "DS",
-        "DT",
-        "IS",
-        "LO",
-        "LT",
-        "PN",
-        "SH",
-        "ST",
-        "TM",
-        "UC",
-        "UI",
-        "UR",
-        "UT",
-    ]
-)
+_SHORT_TEXT = ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI")
+_TEXT = frozenset((*_SHORT_TEXT, "LT", "ST", "UR", "UT"))
 
 
 class TagFormat(enum.Enum):
