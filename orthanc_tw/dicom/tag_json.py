@@ -17,14 +17,15 @@ from typing import BinaryIO
 from orthanc_tw.dicom.charset import CharacterSet, CodeExtensions, Encoding, charsets_of
 from orthanc_tw.dicom.document import Document, Element, Item
 from orthanc_tw.dicom.parser import read_document
-from orthanc_tw.dicom.tag_names import is_private, tag_name
+from orthanc_tw.dicom.tag_names import dictionary_vr, is_private, tag_name
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 
 MAX_TEXT_BYTES = 256
 _MAX_READ_BYTES = 64 * 1024 * 1024
-_NUMBERS = {"SL": "i", "SS": "h", "SV": "q", "UL": "I", "US": "H", "UV": "Q"}
+_NUMBERS = {"SL": "i", "SS": "h", "UL": "I", "US": "H"}
 _FLOATS = {"FD": "d", "FL": "f"}
-_BINARY = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
+_SHORT_TEXT = ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI")
+_TEXT = frozenset((*_SHORT_TEXT, "LT", "ST", "UR", "UT"))
 
 
 class TagFormat(enum.Enum):
@@ -90,7 +91,7 @@ def header_json(
     document.close()  # the meta information is never in the temporary file
     document.file = file
     meta = Item(
-        {tag: e for tag, e in document.meta.elements.items() if e.vr not in _BINARY},
+        {tag: e for tag, e in document.meta.elements.items() if _is_shown(e)},
         specific_character_set=document.meta.specific_character_set,
     )
     return item_json(document, meta, tag_format, options or TagOptions())
@@ -166,7 +167,7 @@ def _leaf(
     character_set: CharacterSet,
     options: TagOptions,
 ) -> tuple[str, JsonValue]:
-    if element.is_encapsulated or element.vr in _BINARY:
+    if not _is_shown(element):
         return "Null", None
     limited = options.max_text_bytes and element.tag not in options.ignore_length
     # UTF-8 is no shorter than half of what any encoding, with padding, takes
@@ -174,10 +175,18 @@ def _leaf(
     if element.length > most:
         return "TooLong", None
     text = _text(document.read(element), element.vr, item.little_endian, character_set)
-    if limited and len(text) * 4 > options.max_text_bytes:
-        if len(text.encode("utf-8", "replace")) > options.max_text_bytes:
-            return "TooLong", None
+    if limited and len(text.encode("utf-8", "replace")) > options.max_text_bytes:
+        return "TooLong", None
     return "String", text
+
+
+def _is_shown(element: Element) -> bool:
+    """Whether the value is text or numbers that the formats show; SV and UV are none to Orthanc."""
+    if element.vr == "UN":
+        return dictionary_vr(element.tag, element.private_creator) in _TEXT
+    return (
+        element.vr in _TEXT or element.vr in _NUMBERS or element.vr in _FLOATS or element.vr == "AT"
+    )
 
 
 def _text(value: bytes, vr: str, little_endian: bool, character_set: CharacterSet) -> str:
@@ -191,9 +200,10 @@ def _text(value: bytes, vr: str, little_endian: bool, character_set: CharacterSe
         numbers = _unpack(value, order + "HH")
         pairs = zip(numbers[::2], numbers[1::2], strict=True)
         return "\\".join(f"{group:04x},{element:04x}" for group, element in pairs)
-    # DCMTK's text ends with the first NUL
-    text = value.split(b"\0", 1)[0]
-    return character_set.decode(text, is_person_name=vr == "PN").strip(" ")
+    # As DCMTK has it: text ends with the first NUL, trailing spaces are padding, leading ones
+    # are not; in a UID and where the VR is unknown, spaces are no padding
+    text = character_set.decode(value.split(b"\0", 1)[0], is_person_name=vr == "PN")
+    return text if vr in ("UI", "UN") else text.rstrip(" ")
 
 
 def _unpack(value: bytes, code: str) -> list[int | float]:
