@@ -121,6 +121,16 @@ class Browser:
                 return
             after = last
 
+    async def show(self, found: Sequence[ResourceRow], view: View) -> list[JsonObject]:
+        """Resources of one level that were found, as JSON; those deleted since are left out."""
+
+        def rows(tx: ReadTransaction, after: str | None, limit: int) -> Sequence[ResourceRow]:
+            there = (tx.lookup(row.public_id, row.level) for row in found)
+            return [row for row in there if row is not None]
+
+        shown, _ = await self._slice(rows, view, None, len(found))
+        return shown
+
     async def _slice(
         self, rows: Slice, view: View, after: str | None, limit: int
     ) -> tuple[list[JsonObject], str | None]:

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, TypeVar
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.core.runtime import RuntimeOptions
+from orthanc_tw.dicom.content import ContentList, ContentValue, content
 from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, add_tag, item_json
 from orthanc_tw.dicom.tags import parse_tag
@@ -77,3 +78,34 @@ class Documents:
                 document.close()
 
         return self.read(attachment, read)
+
+    async def content(
+        self, attachment: Attachment, path: Sequence[str]
+    ) -> tuple[ContentList | ContentValue | None, Callable[[], None]]:
+        """What is at a path of tags and indices, and what to call once it has been read.
+
+        :raises OrthancError: UNKNOWN_DICOM_TAG
+        """
+        found: tuple[ContentList | ContentValue | None, Callable[[], None]] = await self._in_thread(
+            self._content, attachment, path
+        )
+        return found
+
+    def _content(
+        self, attachment: Attachment, path: Sequence[str]
+    ) -> tuple[ContentList | ContentValue | None, Callable[[], None]]:
+        file = self._storage.open(attachment.uuid, attachment.compression)
+        try:
+            found = content(file, path, parse_tag)
+        except BaseException:
+            file.close()
+            raise
+        if not isinstance(found, ContentValue):
+            file.close()
+            return found, file.close
+
+        def close() -> None:
+            found.document.close()
+            file.close()
+
+        return found, close

@@ -105,7 +105,7 @@ def requested_of(
     result = Requested()
     for tag in requested.tags:
         if tag in COMPUTED:
-            value = _computed(tx, record, tag)
+            value = computed_value(tx, row_of(record), tag)
         else:
             value, is_known = _indexed(record, tag, indexed)
             if not is_known and files_allowed:
@@ -134,21 +134,24 @@ def _indexed(record: ResourceRecord, tag: str, indexed: IndexedTags) -> tuple[st
     return None, is_indexed and tag in indexed.defaults
 
 
-def _computed(tx: ReadTransaction, record: ResourceRecord, tag: str) -> str | None:
-    """Value of a computed tag; None at another level than its own."""
+def computed_value(tx: ReadTransaction, row: ResourceRow, tag: str) -> str | None:
+    """Value of a computed tag; None at another level than its own.
+
+    :raises OrthancError: PARAMETER_OUT_OF_RANGE for InstanceAvailability of an instance
+    """
     if tag in _COUNTS:
         level, counter = _COUNTS[tag]
-        if level is not record.level:
+        if level is not row.level:
             return None
-        return str(getattr(tx.resource_statistics(row_of(record)), counter))
-    if tag == INSTANCE_AVAILABILITY and record.level is ResourceType.INSTANCE:
+        return str(getattr(tx.resource_statistics(row), counter))
+    if tag == INSTANCE_AVAILABILITY and row.level is ResourceType.INSTANCE:
         raise OrthancError(ErrorCode.PARAMETER_OUT_OF_RANGE)
-    if record.level is not ResourceType.STUDY:
+    if row.level is not ResourceType.STUDY:
         return None
     if tag == MODALITIES_IN_STUDY:
-        return "\\".join(modalities_in_study(tx, row_of(record)))
+        return "\\".join(modalities_in_study(tx, row))
     if tag == SOP_CLASSES_IN_STUDY:
-        return "\\".join(_sop_classes_in_study(tx, row_of(record)))
+        return "\\".join(_sop_classes_in_study(tx, row))
     return None
 
 

@@ -53,9 +53,7 @@ class FileAnswers:
         if attachment.compression is Compression.NONE:
             await self._send_stored(request, attachment, content_type, filename, ranges)
             return
-        file = await self._in_thread(
-            self._storage.open, attachment.uuid, attachment.compression
-        )
+        file = await self._in_thread(self._storage.open, attachment.uuid, attachment.compression)
         self._count(READ_BYTES, attachment.stored_size_bytes)
         await self._streamer.send_file(
             request,

@@ -37,6 +37,48 @@ async def json_list(request: Request, pages: Pages, send_chunks: SendChunks) -> 
     return None
 
 
+async def json_object(
+    request: Request,
+    entries: AsyncIterator[tuple[str, JsonValue]],
+    send_chunks: SendChunks,
+    *,
+    small: int = 16,
+) -> bytes | None:
+    """Answer with one object of all entries, in their order.
+
+    :param small: objects of so many entries are one body
+    :returns: the body, or None if it was sent in chunks
+    """
+    head: list[tuple[str, JsonValue]] = []
+    async for entry in entries:
+        head.append(entry)
+        if len(head) == small:
+            break
+    else:
+        return json_body(request, dict(head))
+    request.responseHeaders.setRawHeaders(b"content-type", [JSON_TYPE])
+    chunks = _encoded_object(head, entries)
+
+    async def step() -> bytes:
+        return await anext(chunks, b"")
+
+    await send_chunks(request, lambda: Deferred.fromCoroutine(step()))
+    return None
+
+
+async def _encoded_object(
+    head: Sequence[tuple[str, JsonValue]], rest: AsyncIterator[tuple[str, JsonValue]]
+) -> AsyncIterator[bytes]:
+    yield b"{\n" + b",\n".join(_item(name, value) for name, value in head)
+    async for name, value in rest:
+        yield b",\n" + _item(name, value)
+    yield b"\n}\n"
+
+
+def _item(name: str, value: JsonValue) -> bytes:
+    return _encode({name: value})[2:-2]
+
+
 async def _encoded(
     first: Sequence[JsonValue], second: Sequence[JsonValue], rest: Pages
 ) -> AsyncIterator[bytes]:
@@ -50,5 +92,9 @@ async def _encoded(
 
 
 def _items(page: Sequence[JsonValue]) -> bytes:
-    text = json.dumps(list(page), indent=2, sort_keys=True, ensure_ascii=False)
-    return text[2:-2].encode("utf-8", "replace")
+    return _encode(list(page))[2:-2]
+
+
+def _encode(value: JsonValue) -> bytes:
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    return text.encode("utf-8", "replace")

@@ -17,8 +17,15 @@ from orthanc_tw.rest.answers import empty_text
 from orthanc_tw.rest.body import take_spool
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.files import FileAnswers
-from orthanc_tw.rest.http import Body, Route, argument, empty_json, has_argument, json_body
-from orthanc_tw.rest.http import text_body
+from orthanc_tw.rest.http import (
+    Body,
+    Route,
+    argument,
+    empty_json,
+    has_argument,
+    json_body,
+    text_body,
+)
 from orthanc_tw.rest.revisions import if_match, is_not_modified, set_etag
 from orthanc_tw.storage.interface import Spool
 
@@ -30,9 +37,7 @@ Fact = Callable[[Attachment], str]
 _FACTS: dict[str, Fact] = {
     "size": lambda attachment: str(attachment.size_bytes),
     "compressed-size": lambda attachment: str(attachment.stored_size_bytes),
-    "is-compressed": lambda attachment: (
-        "0" if attachment.compression is Compression.NONE else "1"
-    ),
+    "is-compressed": lambda attachment: "0" if attachment.compression is Compression.NONE else "1",
     "md5": lambda attachment: attachment.md5,
     "compressed-md5": lambda attachment: attachment.stored_md5,
 }
@@ -109,9 +114,7 @@ class AttachmentRoutes:
         text = fact(attachment)
         return text_body(request, text) if text else bare(request, 404)
 
-    async def data(
-        self, level: ResourceType, request: Request, public_id: str, name: str
-    ) -> Body:
+    async def data(self, level: ResourceType, request: Request, public_id: str, name: str) -> Body:
         """The uncompressed content, or a range of it."""
         attachment = self._get(level, request, public_id, name)
         if attachment is None:
@@ -132,9 +135,7 @@ class AttachmentRoutes:
         await self._files.send_stored(request, attachment, OCTET_STREAM, filename)
         return None
 
-    async def put(
-        self, level: ResourceType, request: Request, public_id: str, name: str
-    ) -> bytes:
+    async def put(self, level: ResourceType, request: Request, public_id: str, name: str) -> bytes:
         """Make the body a user attachment."""
         number = self._names.number(name)
         if not is_user_number(number):

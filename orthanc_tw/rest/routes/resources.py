@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+
 from twisted.web.server import Request
 
 from orthanc_tw.core.browse import Browser, all_of, below
