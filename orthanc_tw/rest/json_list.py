@@ -82,13 +82,16 @@ def _item(name: str, value: JsonValue) -> bytes:
 async def _encoded(
     first: Sequence[JsonValue], second: Sequence[JsonValue], rest: Pages
 ) -> AsyncIterator[bytes]:
-    yield b"[\n" + _items(first)
-    if second:
-        yield b",\n" + _items(second)
+    separator = b"[\n"
+    for page in (first, second):
+        if page:
+            yield separator + _items(page)
+            separator = b",\n"
     async for page in rest:
         if page:
-            yield b",\n" + _items(page)
-    yield b"\n]\n"
+            yield separator + _items(page)
+            separator = b",\n"
+    yield b"\n]\n" if separator == b",\n" else b"[]\n"
 
 
 def _items(page: Sequence[JsonValue]) -> bytes:

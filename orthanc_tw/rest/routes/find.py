@@ -103,7 +103,11 @@ class FindRoutes:
     ) -> AsyncIterator[list[JsonValue]]:
         shown: set[str] = set()
         for identifier in identifiers:
-            row = self._index.read_now(lambda tx, i=identifier: tx.lookup(i))
+
+            def known(tx: ReadTransaction, wanted: str = identifier) -> ResourceRow | None:
+                return tx.lookup(wanted)
+
+            row = self._index.read_now(known)
             if row is None:
                 continue
             if level is None or level <= row.level:
