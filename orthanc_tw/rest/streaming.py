@@ -226,7 +226,8 @@ def _finished_with(
 
     def hung_up(reason: Failure) -> None:
         stop()
-        done.callback(None)
+        if not done.called:  # it failed, and that cut the connection
+            done.callback(None)
 
     def sent(result: None) -> None:
         request.finish()
