@@ -6,12 +6,13 @@ to go on with, or the bytes of a value, which are streamed and never loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from orthanc_tw.dicom.document import Document, Element, Item
 from orthanc_tw.dicom.parser import read_document
+from orthanc_tw.dicom.tags import UserDictionary, format_tag, parse_tag
 
 OCTET_STREAM = "application/octet-stream"
 _UNITS = {
@@ -62,19 +63,21 @@ class ContentValue:
 
 
 def content(
-    file: BinaryIO, path: Sequence[str], parse_tag: Callable[[str], int]
+    file: BinaryIO, path: Sequence[str], dictionary: UserDictionary | None = None
 ) -> ContentList | ContentValue | None:
     """What is at ``path`` of a DICOM file; None if there is nothing (404 without a body).
 
     Blocks on the file: call it in a thread.
 
     :param path: segments after ``/content``
-    :param parse_tag: see `orthanc_tw.dicom.tags`; its errors are let through
-    :raises OrthancError: BAD_FILE_FORMAT if it is no DICOM file
+    :param dictionary: elements that option ``Dictionary`` adds
+    :raises OrthancError: BAD_FILE_FORMAT if it is no DICOM file; UNKNOWN_DICOM_TAG if a segment
+        that should be a tag is none
     """
-    document = read_document(file)
+    dictionary = dictionary or UserDictionary()
+    document = read_document(file, dictionary=dictionary)
     try:
-        found = _navigate(document, [segment for segment in path if segment], parse_tag)
+        found = _navigate(document, [segment for segment in path if segment], dictionary)
     except BaseException:
         document.close()
         raise
@@ -84,12 +87,11 @@ def content(
 
 
 def _navigate(
-    document: Document, path: Sequence[str], parse_tag: Callable[[str], int]
+    document: Document, path: Sequence[str], dictionary: UserDictionary
 ) -> ContentList | ContentValue | None:
     item = document.dataset
     for position in range(0, len(path), 2):
-        tag = parse_tag(path[position])
-        element = item.elements.get(tag)
+        element = item.elements.get(parse_tag(path[position], dictionary))
         if element is None:
             return None
         rest = path[position + 1 :]
@@ -101,7 +103,7 @@ def _navigate(
         if index is None:
             return None
         item = element.items[index]
-    return ContentList([f"{tag >> 16:04x}-{tag & 0xFFFF:04x}" for tag in item.elements])
+    return ContentList([format_tag(tag).replace(",", "-") for tag in item.elements])
 
 
 def _value(

@@ -58,7 +58,8 @@ def module_json(
 
     :raises OrthancError: BAD_FILE_FORMAT if it is no DICOM file
     """
-    document = read_document(file, stop_at_pixels=True)
+    options = options or TagOptions()
+    document = read_document(file, stop_at_pixels=True, dictionary=options.dictionary)
     try:
         dataset = document.dataset
         tags = _TAGS[level]
@@ -67,6 +68,6 @@ def module_json(
             dataset.little_endian,
             dataset.specific_character_set,
         )
-        return item_json(document, module, tag_format, options or TagOptions())
+        return item_json(document, module, tag_format, options)
     finally:
         document.close()

@@ -21,12 +21,15 @@ from orthanc_tw.dicom.document import (
     Item,
     inflate,
 )
-from orthanc_tw.dicom.tag_names import dictionary_vr, is_private, is_private_creator
+from orthanc_tw.dicom.tag_names import dictionary_vr, is_private_creator
+from orthanc_tw.dicom.tags import UserDictionary, is_private
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXEL_DATA = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+# Every instance starts with the SOP Common module, in group 0008; some slack for odd files
+_MAX_FIRST_GROUP = 0x0028
 _SPECIFIC_CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
 _LONG_VRS = frozenset(
     (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
@@ -38,7 +41,11 @@ _VRS = _LONG_VRS | _SHORT_VRS
 
 
 def read_document(
-    file: BinaryIO, *, stop_at_pixels: bool = False, limits: DocumentLimits | None = None
+    file: BinaryIO,
+    *,
+    stop_at_pixels: bool = False,
+    limits: DocumentLimits | None = None,
+    dictionary: UserDictionary | None = None,
 ) -> Document:
     """Parse a DICOM file.
 
@@ -46,6 +53,7 @@ def read_document(
     the answer is used.
 
     :param stop_at_pixels: end with the pixel data element, without entering it
+    :param dictionary: elements that option ``Dictionary`` adds (VRs of implicit VR files)
     :raises OrthancError: BAD_FILE_FORMAT if it is no DICOM or exceeds a limit
     """
     limits = limits or DocumentLimits()
@@ -74,6 +82,7 @@ def read_document(
         little_endian=dataset.little_endian,
     )
     parser.stop_at_pixels = stop_at_pixels
+    parser.dictionary = dictionary
     try:
         parser.parse_item(dataset, start, size_bytes, 0)
     except BaseException:
@@ -93,9 +102,13 @@ def _guess(file: BinaryIO, start: int) -> str:
     """Transfer syntax of a data set without meta information, by its first element."""
     file.seek(start)
     head = file.read(6)
-    if len(head) == 6 and head[4:6] in _VRS:
-        # A group number is small: its zero byte comes first in big endian
-        return BIG_ENDIAN if head[0] == 0 and head[1] != 0 else EXPLICIT
+    # A group number is small: its zero byte comes first in big endian
+    big_endian = head[:1] == b"\0"
+    group = int.from_bytes(head[:2], "big" if big_endian else "little")
+    if not 0 < group <= _MAX_FIRST_GROUP:
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT)
+    if head[4:6] in _VRS:
+        return BIG_ENDIAN if big_endian else EXPLICIT
     return IMPLICIT
 
 
@@ -119,6 +132,7 @@ class _Parser:
         self._little_endian = little_endian
         self._count = 0
         self.stop_at_pixels = False
+        self.dictionary: UserDictionary | None = None
 
     def parse_meta(self, meta: Item, start: int) -> int:
         """Parse group 0002, which ends where another group begins; answers that offset."""
@@ -206,7 +220,8 @@ class _Parser:
             if self._implicit or not (vr.isalpha() and vr.isupper()):
                 # A bad VR: DCMTK reads on as if the element were implicit
                 (length,) = struct.unpack_from(self._order + "I", head)
-                return dictionary_vr(tag, creator, signed), start + 4, length
+                vr_found = dictionary_vr(tag, creator, signed, self.dictionary)
+                return vr_found, start + 4, length
         elif head[:2] in _SHORT_VRS:
             (length,) = struct.unpack_from(self._order + "H", head, 2)
             return head[:2].decode("ascii"), start + 4, length
@@ -221,6 +236,7 @@ class _Parser:
             # Of unknown VR and undefined length: implicit VR little endian (PS3.5 section 6.2.2)
             inner = _Parser(self._file, self._size, self._limits, implicit=True, little_endian=True)
             inner._count = self._count
+            inner.dictionary = self.dictionary
             after = inner._items(parent, element, end, depth)
             self._count = inner._count
         else:

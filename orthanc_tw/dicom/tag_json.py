@@ -17,7 +17,8 @@ from typing import BinaryIO
 from orthanc_tw.dicom.charset import CharacterSet, CodeExtensions, Encoding, charsets_of
 from orthanc_tw.dicom.document import Document, Element, Item
 from orthanc_tw.dicom.parser import read_document
-from orthanc_tw.dicom.tag_names import dictionary_vr, is_private, tag_name
+from orthanc_tw.dicom.tag_names import dictionary_vr, tag_name
+from orthanc_tw.dicom.tags import UserDictionary, format_tag, is_private
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 
 MAX_TEXT_BYTES = 256
@@ -51,12 +52,14 @@ class TagOptions:
     :ivar default_encoding: of files without SpecificCharacterSet (``DefaultEncoding``)
     :ivar max_text_bytes: text whose UTF-8 is longer is shown as null (``TooLong``); 0: never
     :ivar ignore_length: tags (``0xggggeeee``) that are shown however long they are
+    :ivar dictionary: elements that option ``Dictionary`` adds
     """
 
     default_encoding: Encoding = Encoding.LATIN1
     code_extensions: CodeExtensions = CodeExtensions.ORTHANC
     max_text_bytes: int = MAX_TEXT_BYTES
     ignore_length: frozenset[int] = field(default_factory=frozenset)
+    dictionary: UserDictionary | None = None
 
 
 def tags_json(
@@ -73,9 +76,10 @@ def tags_json(
     :param whole: go on after the pixel data (``?whole``)
     :raises OrthancError: BAD_FILE_FORMAT if it is no DICOM file
     """
-    document = read_document(file, stop_at_pixels=not whole)
+    options = options or TagOptions()
+    document = read_document(file, stop_at_pixels=not whole, dictionary=options.dictionary)
     try:
-        return item_json(document, document.dataset, tag_format, options or TagOptions())
+        return item_json(document, document.dataset, tag_format, options)
     finally:
         document.close()
 
@@ -91,7 +95,7 @@ def header_json(
     document.close()  # the meta information is never in the temporary file
     document.file = file
     meta = Item(
-        {tag: e for tag, e in document.meta.elements.items() if _is_shown(e)},
+        {tag: e for tag, e in document.meta.elements.items() if _is_shown(e, None)},
         specific_character_set=document.meta.specific_character_set,
     )
     return item_json(document, meta, tag_format, options or TagOptions())
@@ -112,7 +116,8 @@ def item_json(
             kind, value = "Sequence", sequence_json(document, element, tag_format, options)
         else:
             kind, value = _leaf(document, item, element, character_set, options)
-        add_tag(target, element.tag, element.private_creator, kind, value, tag_format)
+        name = tag_name(element.tag, element.private_creator, options.dictionary)
+        add_tag(target, element.tag, name, kind, value, tag_format, element.private_creator)
     return target
 
 
@@ -126,23 +131,22 @@ def sequence_json(
 def add_tag(
     target: JsonObject,
     tag: int,
-    private_creator: str | None,
+    name: str,
     kind: str,
     value: JsonValue,
     tag_format: TagFormat,
+    private_creator: str | None = None,
 ) -> None:
     """Add one tag to a JSON object of that format; ``kind`` is the ``Type`` of ``full``."""
     if tag_format is TagFormat.SIMPLIFY:
-        target[tag_name(tag, private_creator)] = value
-        return
-    key = f"{tag >> 16:04x},{tag & 0xFFFF:04x}"
-    if tag_format is TagFormat.SHORT:
-        target[key] = value
-        return
-    shown: JsonObject = {"Name": tag_name(tag, private_creator), "Type": kind, "Value": value}
-    if private_creator and is_private(tag):
-        shown["PrivateCreator"] = private_creator
-    target[key] = shown
+        target[name] = value
+    elif tag_format is TagFormat.SHORT:
+        target[format_tag(tag)] = value
+    else:
+        shown: JsonObject = {"Name": name, "Type": kind, "Value": value}
+        if private_creator and is_private(tag):
+            shown["PrivateCreator"] = private_creator
+        target[format_tag(tag)] = shown
 
 
 def element_text(
@@ -167,7 +171,7 @@ def _leaf(
     character_set: CharacterSet,
     options: TagOptions,
 ) -> tuple[str, JsonValue]:
-    if not _is_shown(element):
+    if not _is_shown(element, options.dictionary):
         return "Null", None
     limited = options.max_text_bytes and element.tag not in options.ignore_length
     # UTF-8 is no shorter than half of what any encoding, with padding, takes
@@ -180,10 +184,11 @@ def _leaf(
     return "String", text
 
 
-def _is_shown(element: Element) -> bool:
+def _is_shown(element: Element, dictionary: UserDictionary | None) -> bool:
     """Whether the value is text or numbers that the formats show; SV and UV are none to Orthanc."""
     if element.vr == "UN":
-        return dictionary_vr(element.tag, element.private_creator) in _TEXT
+        vr = dictionary_vr(element.tag, element.private_creator, dictionary=dictionary)
+        return vr in _TEXT
     return (
         element.vr in _TEXT or element.vr in _NUMBERS or element.vr in _FLOATS or element.vr == "AT"
     )

@@ -11,8 +11,7 @@ from functools import lru_cache
 from pydicom.datadict import get_entry
 
 from orthanc_tw.dicom.private_dictionary import private_dictionary
-
-UNKNOWN_NAME = "Unknown Tag & Data"
+from orthanc_tw.dicom.tags import UNKNOWN_NAME, DictionaryEntry, UserDictionary, is_private
 
 # Orthanc names OtherPatientIDs without the prefix; the others were retired by DICOM after
 # DCMTK 3.6.7, the version that Orthanc 1.13.0 is released with
@@ -33,22 +32,46 @@ _NAMED_AS_CURRENT = frozenset(
 _AMBIGUOUS = {"US or SS": "US", "OB or OW": "OW", "US or OW": "OW", "US or SS or OW": "OW"}
 
 
-def is_private(tag: int) -> bool:
-    """Whether the group is odd (PS3.5 section 7.8)."""
-    return bool(tag & 0x10000)
-
-
 def is_private_creator(tag: int) -> bool:
     """Whether this element reserves a block for a private creator (PS3.5 section 7.8.1)."""
     return is_private(tag) and 0x10 <= tag & 0xFFFF <= 0xFF
 
 
-@lru_cache(maxsize=8192)
-def tag_name(tag: int, private_creator: str | None = None) -> str:
+def tag_name(
+    tag: int, private_creator: str | None = None, dictionary: UserDictionary | None = None
+) -> str:
     """Name of an element.
 
     :param private_creator: value of the private creator element of its block, if it has one
+    :param dictionary: elements that option ``Dictionary`` adds
     """
+    entry = _user_entry(tag, private_creator, dictionary)
+    return entry.name if entry else _tag_name(tag, private_creator)
+
+
+def dictionary_vr(
+    tag: int,
+    private_creator: str | None = None,
+    signed: bool = False,
+    dictionary: UserDictionary | None = None,
+) -> str:
+    """VR of an element of an implicit VR transfer syntax; ``UN`` if it is unknown.
+
+    :param signed: whether PixelRepresentation of the data set is 1 (``US or SS``)
+    """
+    entry = _user_entry(tag, private_creator, dictionary)
+    return entry.vr if entry else _dictionary_vr(tag, private_creator, signed)
+
+
+def _user_entry(
+    tag: int, private_creator: str | None, dictionary: UserDictionary | None
+) -> DictionaryEntry | None:
+    entry = dictionary.by_tag.get(tag) if dictionary else None
+    return entry if entry and entry.creator == private_creator else None
+
+
+@lru_cache(maxsize=8192)
+def _tag_name(tag: int, private_creator: str | None) -> str:
     if is_private(tag):
         if tag & 0xFFFF == 0:
             return "PrivateGroupLength" if tag >> 16 > 8 else "IllegalGroupLength"
@@ -66,11 +89,7 @@ def tag_name(tag: int, private_creator: str | None = None) -> str:
 
 
 @lru_cache(maxsize=8192)
-def dictionary_vr(tag: int, private_creator: str | None = None, signed: bool = False) -> str:
-    """VR of an element of an implicit VR transfer syntax; ``UN`` if it is unknown.
-
-    :param signed: whether PixelRepresentation of the data set is 1 (``US or SS``)
-    """
+def _dictionary_vr(tag: int, private_creator: str | None, signed: bool) -> str:
     if tag & 0xFFFF == 0:
         return "UL"
     if is_private(tag):
