@@ -1,0 +1,186 @@
+"""Looking at resources: one, a page, a list of any length. Called in the reactor thread.
+
+Lists are asynchronous iterators of slices, each of one snapshot and paged by public
+identifier: what is stored or deleted meanwhile shows up, or not, but nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from twisted.internet.defer import Deferred
+
+from orthanc_tw.core.content import View
+from orthanc_tw.core.documents import Documents
+from orthanc_tw.core.lookup import ancestor, require
+from orthanc_tw.core.main_tags_json import format_main_tags
+from orthanc_tw.core.names import Names
+from orthanc_tw.core.requested import IndexedTags, Requested, requested_of
+from orthanc_tw.core.resource_json import resource_json
+from orthanc_tw.index.gateway import Index, ReadTransaction, ResourceRow, Statistics
+from orthanc_tw.model.json_types import JsonObject, JsonValue
+from orthanc_tw.model.levels import ResourceType
+
+#: A slice of rows after a public identifier, at most so many.
+Slice = Callable[[ReadTransaction, str | None, int], Sequence[ResourceRow]]
+Pages = AsyncIterator[list[JsonValue]]
+
+
+@dataclass(frozen=True, slots=True)
+class BrowseSettings:
+    """How much is taken at once, and whether files may be opened to answer.
+
+    :ivar identifiers_per_slice: of a list of identifiers
+    :ivar resources_per_slice: of an expanded list
+    :ivar files_allowed: ``StorageAccessOnFind`` is not ``Never``
+    """
+
+    identifiers_per_slice: int = 1000
+    resources_per_slice: int = 100
+    files_allowed: bool = True
+
+
+class Browser:
+    """Shows what the index holds.
+
+    :param names: names of metadata
+    :param indexed: which tags the index keeps
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        documents: Documents,
+        names: Names,
+        indexed: IndexedTags,
+        settings: BrowseSettings,
+    ) -> None:
+        self._index = index
+        self._documents = documents
+        self._names = names
+        self._indexed = indexed
+        self._settings = settings
+
+    async def one(
+        self, level: ResourceType, public_id: str, view: View, shown: ResourceType | None = None
+    ) -> JsonObject:
+        """A resource, or its ancestor of the level ``shown``.
+
+        :raises OrthancError: UNKNOWN_RESOURCE
+        """
+
+        def rows(tx: ReadTransaction, after: str | None, limit: int) -> Sequence[ResourceRow]:
+            return (ancestor(tx, require(tx, level, public_id), shown or level),)
+
+        found, _ = await self._slice(rows, view, None, 1)
+        return found[0]
+
+    def exists(self, level: ResourceType, public_id: str) -> bool:
+        """Whether there is such a resource."""
+        return self._index.read_now(lambda tx: tx.lookup(public_id, level)) is not None
+
+    def statistics(self, level: ResourceType, public_id: str) -> Deferred[Statistics]:
+        """Counters of a resource; zeros if it is unknown."""
+
+        def read(tx: ReadTransaction) -> Statistics:
+            row = tx.lookup(public_id, level)
+            return Statistics(0, 0, 0, 0, 0, 0) if row is None else tx.resource_statistics(row)
+
+        return self._index.read(read)
+
+    async def identifiers(self, rows: Slice, limit: int = 0) -> Pages:
+        """Public identifiers, in slices. ``limit`` 0 is all."""
+        size = self._settings.identifiers_per_slice
+        after: str | None = None
+        left = limit
+
+        def read(tx: ReadTransaction) -> list[JsonValue]:
+            return [row.public_id for row in rows(tx, after, wanted)]
+
+        while True:
+            wanted = min(size, left) if limit else size
+            page = await self._index.read(read)
+            yield page
+            left -= len(page)
+            if len(page) < wanted or (limit and left <= 0):
+                return
+            after = str(page[-1])
+
+    async def resources(self, rows: Slice, view: View, limit: int = 0) -> Pages:
+        """Resources as JSON, in slices. ``limit`` 0 is all."""
+        size = self._settings.resources_per_slice
+        after: str | None = None
+        left = limit
+        while True:
+            wanted = min(size, left) if limit else size
+            page, last = await self._slice(rows, view, after, wanted)
+            yield list(page)
+            left -= len(page)
+            if len(page) < wanted or (limit and left <= 0):
+                return
+            after = last
+
+    async def show(self, found: Sequence[ResourceRow], view: View) -> list[JsonObject]:
+        """Resources of one level that were found, as JSON; those deleted since are left out."""
+
+        def rows(tx: ReadTransaction, after: str | None, limit: int) -> Sequence[ResourceRow]:
+            there = (tx.lookup(row.public_id, row.level) for row in found)
+            return [row for row in there if row is not None]
+
+        shown, _ = await self._slice(rows, view, None, len(found))
+        return shown
+
+    async def _slice(
+        self, rows: Slice, view: View, after: str | None, limit: int
+    ) -> tuple[list[JsonObject], str | None]:
+        def read(tx: ReadTransaction) -> tuple[list[tuple[JsonObject, Requested]], str | None]:
+            found = rows(tx, after, limit)
+            if not found:
+                return [], None
+            records = tx.expand(found, view.parts(found[0].level))
+            return [
+                (
+                    resource_json(record, view, self._names),
+                    requested_of(
+                        tx,
+                        record,
+                        view.requested,
+                        self._indexed,
+                        files_allowed=self._settings.files_allowed,
+                    ),
+                )
+                for record in records
+            ], found[-1].public_id
+
+        found, last = await self._index.read(read)
+        if view.requested:
+            for answer, requested in found:
+                answer["RequestedTags"] = await self._requested(requested, view)
+        return [answer for answer, _ in found], last
+
+    async def _requested(self, requested: Requested, view: View) -> Mapping[str, JsonValue]:
+        values: JsonObject = dict(format_main_tags(requested.values, view.format))
+        if requested.from_file and requested.file is not None:
+            values.update(
+                await self._documents.some(requested.file, requested.from_file, view.format)
+            )
+        return values
+
+
+def all_of(level: ResourceType, since: int = 0) -> Slice:
+    """Every resource of a level, without the first ``since`` ones."""
+
+    def rows(tx: ReadTransaction, after: str | None, limit: int) -> Sequence[ResourceRow]:
+        return tx.page(level, after=after, since=since if after is None else 0, limit=limit)
+
+    return rows
+
+
+def below(level: ResourceType, public_id: str, children: ResourceType) -> Slice:
+    """Descendants of a resource; fails with UNKNOWN_RESOURCE if it is unknown."""
+
+    def rows(tx: ReadTransaction, after: str | None, limit: int) -> Sequence[ResourceRow]:
+        return tx.descendants(require(tx, level, public_id), children, after=after, limit=limit)
+
+    return rows

@@ -1,0 +1,111 @@
+"""The tags inside stored DICOM files. Called in the reactor thread, works in others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, BinaryIO, TypeVar
+
+from twisted.internet.defer import Deferred
+
+from orthanc_tw.core.runtime import RuntimeOptions
+from orthanc_tw.dicom.content import ContentList, ContentValue, content
+from orthanc_tw.dicom.parser import read_document
+from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, add_tag, item_json
+from orthanc_tw.dicom.tags import parse_tag
+from orthanc_tw.index.gateway import Attachment
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.storage.interface import Storage
+
+T = TypeVar("T")
+InThread = Callable[..., Deferred[Any]]
+
+
+class Documents:
+    """Reads files of the storage area.
+
+    :param in_thread: runs a blocking function in a thread
+    """
+
+    def __init__(self, storage: Storage, in_thread: InThread, options: RuntimeOptions) -> None:
+        self._storage = storage
+        self._in_thread = in_thread
+        self._options = options
+
+    def tag_options(self, ignore_length: Iterable[int] = ()) -> TagOptions:
+        """How text is made, with the default encoding of this moment."""
+        return TagOptions(
+            default_encoding=self._options.default_encoding,
+            ignore_length=frozenset(ignore_length),
+        )
+
+    def read(self, attachment: Attachment, fn: Callable[[BinaryIO], T]) -> Deferred[T]:
+        """Run ``fn`` on the uncompressed content of an attachment, in a thread.
+
+        :raises OrthancError: (in the Deferred) INEXISTENT_FILE if its file is lost
+        """
+        return self._in_thread(self._read, attachment, fn)
+
+    def _read(self, attachment: Attachment, fn: Callable[[BinaryIO], T]) -> T:
+        with self._storage.open(attachment.uuid, attachment.compression) as file:
+            return fn(file)
+
+    def some(
+        self, attachment: Attachment, tags: Sequence[str], tag_format: TagFormat
+    ) -> Deferred[JsonObject]:
+        """Some tags (``gggg,eeee``) of a file in a format; those that it lacks are null."""
+        options = self.tag_options()
+
+        def read(file: BinaryIO) -> JsonObject:
+            document = read_document(file, stop_at_pixels=True)
+            try:
+                dataset, found = document.dataset, {}
+                wanted = [parse_tag(tag) for tag in tags]
+                for tag in wanted:
+                    element = document.meta.elements.get(tag) or dataset.elements.get(tag)
+                    if element is not None:
+                        found[tag] = element
+                answer = item_json(
+                    document,
+                    type(dataset)(found, dataset.little_endian, dataset.specific_character_set),
+                    tag_format,
+                    options,
+                )
+                for tag in wanted:
+                    if tag not in found:
+                        add_tag(answer, tag, None, "Null", None, tag_format)
+                return answer
+            finally:
+                document.close()
+
+        return self.read(attachment, read)
+
+    async def content(
+        self, attachment: Attachment, path: Sequence[str]
+    ) -> tuple[ContentList | ContentValue | None, Callable[[], None]]:
+        """What is at a path of tags and indices, and what to call once it has been read.
+
+        :raises OrthancError: UNKNOWN_DICOM_TAG
+        """
+        found: tuple[ContentList | ContentValue | None, Callable[[], None]] = await self._in_thread(
+            self._content, attachment, path
+        )
+        return found
+
+    def _content(
+        self, attachment: Attachment, path: Sequence[str]
+    ) -> tuple[ContentList | ContentValue | None, Callable[[], None]]:
+        file = self._storage.open(attachment.uuid, attachment.compression)
+        try:
+            found = content(file, path, parse_tag)
+        except BaseException:
+            file.close()
+            raise
+        if not isinstance(found, ContentValue):
+            file.close()
+            return found, file.close
+
+        def close() -> None:
+            found.document.close()
+            file.close()
+
+        return found, close

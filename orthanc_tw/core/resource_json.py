@@ -1,0 +1,99 @@
+"""The JSON of a resource, from what the index holds of it.
+
+Source: REST API, ``GET /{level}/{id}``.
+"""
+
+from __future__ import annotations
+
+from orthanc_tw.core.content import Content, View
+from orthanc_tw.core.main_tags_json import format_main_tags
+from orthanc_tw.core.names import Names
+from orthanc_tw.index.gateway import Attachment, ResourceRecord
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import ContentType, MetadataType
+
+
+def attachment_json(attachment: Attachment) -> JsonObject:
+    """An attachment, as in ``Attachments`` and ``/attachments/{name}/info``."""
+    return {
+        "CompressedMD5": attachment.stored_md5,
+        "CompressedSize": attachment.stored_size_bytes,
+        "ContentType": attachment.content_type,
+        "UncompressedMD5": attachment.md5,
+        "UncompressedSize": attachment.size_bytes,
+        "Uuid": attachment.uuid,
+    }
+
+
+def resource_json(record: ResourceRecord, view: View, names: Names) -> JsonObject:
+    """A resource without its ``RequestedTags``.
+
+    :param names: names of metadata
+    """
+    level, content = record.level, view.content
+    answer: JsonObject = {"ID": record.public_id, "Type": level.label}
+    if Content.MAIN_DICOM_TAGS in content:
+        answer["MainDicomTags"] = format_main_tags(record.tags, view.format)
+        if level is ResourceType.STUDY:
+            patient = record.ancestors_tags.get(ResourceType.PATIENT, {})
+            answer["PatientMainDicomTags"] = format_main_tags(patient, view.format)
+    if Content.PARENT in content and level.parent is not None:
+        answer[f"Parent{level.parent.label}"] = record.parent_public_id
+    if Content.CHILDREN in content and level.children_label is not None:
+        answer[level.children_label] = list(record.children)
+    if Content.LABELS in content:
+        answer["Labels"] = sorted(record.labels)
+    if Content.IS_STABLE in content and level is not ResourceType.INSTANCE:
+        answer["IsStable"] = record.is_stable
+    if Content.IS_PROTECTED in content and level is ResourceType.PATIENT:
+        answer["IsProtected"] = record.is_protected
+    if Content.STATUS in content and level is ResourceType.SERIES:
+        answer["Status"] = _status(record)
+    if Content.METADATA in content:
+        answer["Metadata"] = {
+            names.label(number): item.value for number, item in sorted(record.metadata.items())
+        }
+    if Content.ATTACHMENTS in content:
+        answer["Attachments"] = [attachment_json(item) for item in record.attachments]
+    if Content.LEGACY in content:
+        answer.update(_legacy(record))
+    return answer
+
+
+def _legacy(record: ResourceRecord) -> JsonObject:
+    """Fields taken from metadata and attachments, shown unless ``ResponseContent`` is given."""
+    answer: JsonObject = {}
+    for metadata in (MetadataType.ANONYMIZED_FROM, MetadataType.MODIFIED_FROM):
+        if metadata in record.metadata:
+            answer[metadata.label] = record.metadata[metadata].value
+    if record.level is not ResourceType.INSTANCE:
+        answer["LastUpdate"] = record.last_update
+    if record.level is ResourceType.SERIES:
+        number = MetadataType.EXPECTED_NUMBER_OF_INSTANCES
+        answer[number.label] = _integer(record, number)
+    if record.level is ResourceType.INSTANCE:
+        answer["IndexInSeries"] = _integer(record, MetadataType.INDEX_IN_SERIES)
+        for attachment in record.attachments:
+            if attachment.content_type == ContentType.DICOM:
+                answer["FileSize"] = attachment.size_bytes
+                answer["FileUuid"] = attachment.uuid
+    return answer
+
+
+def _integer(record: ResourceRecord, number: MetadataType) -> int | None:
+    item = record.metadata.get(number)
+    try:
+        return None if item is None else int(item.value)
+    except ValueError:
+        return None
+
+
+def _status(record: ResourceRecord) -> str:
+    """Whether a series is complete, by the number of its instances."""
+    expected = _integer(record, MetadataType.EXPECTED_NUMBER_OF_INSTANCES)
+    if expected is None:
+        return "Unknown"
+    if record.children_count == expected:
+        return "Complete"
+    return "Missing" if record.children_count < expected else "Inconsistent"

@@ -1,0 +1,136 @@
+"""A DICOM file as a tree of raw elements: where every value is, not what it means.
+
+Owns the structure of a file (PS3.10 section 7, PS3.5 section 7 and annex A.4): meta information,
+transfer syntaxes, nested items, fragments, and the limits on them. Large values are never read:
+an element knows their place in the file. Knows nothing of text, JSON and routes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, BinaryIO, cast
+
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+
+DEFLATED = "1.2.840.10008.1.2.1.99"
+IMPLICIT = "1.2.840.10008.1.2"
+BIG_ENDIAN = "1.2.840.10008.1.2.2"
+EXPLICIT = "1.2.840.10008.1.2.1"
+_CHUNK_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentLimits:
+    """What a file may cost, so that a malicious one costs no more.
+
+    :ivar max_depth: levels of nested sequences
+    :ivar max_elements: elements of all levels, and fragments
+    :ivar inline_bytes: values up to this size are read with the structure
+    :ivar max_inflated_bytes: size of the data set of a deflated file
+    """
+
+    max_depth: int = 64
+    max_elements: int = 2_000_000
+    inline_bytes: int = 1024
+    max_inflated_bytes: int = 1024 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Element:
+    """A data element.
+
+    :ivar tag: ``0xggggeeee``
+    :ivar vr: two letters; that of the dictionary in implicit VR
+    :ivar offset: of the value, in bytes from the start of `Document.file`
+    :ivar length: of the value in bytes; of undefined length, up to the delimiter
+    :ivar private_creator: of its block, if it is private and has one
+    :ivar inline: the value, if it is small and neither a sequence nor encapsulated
+    :ivar items: of a sequence, else None
+    :ivar fragments: ``(offset, length)`` of each fragment, offset table first, of an
+        encapsulated value; None for others and for one that was not entered
+    """
+
+    tag: int
+    vr: str
+    offset: int
+    length: int
+    private_creator: str | None = None
+    inline: bytes | None = None
+    items: list[Item] | None = None
+    fragments: list[tuple[int, int]] | None = None
+    is_encapsulated: bool = False
+
+
+@dataclass(slots=True)
+class Item:
+    """A data set or an item of a sequence: elements by tag, in the order of the file.
+
+    :ivar specific_character_set: that of the item, or inherited (PS3.3 C.12.1.1.2)
+    """
+
+    elements: dict[int, Element] = field(default_factory=dict)
+    little_endian: bool = True
+    specific_character_set: str | None = None
+
+    def __iter__(self) -> Iterator[Element]:
+        return iter(self.elements.values())
+
+
+@dataclass(slots=True)
+class Document:
+    """A parsed file.
+
+    :ivar meta: group 0002; empty without meta information
+    :ivar dataset: everything else
+    :ivar transfer_syntax: UID of the meta information, or of the encoding that was found
+    :ivar file: where offsets point to: the file that was parsed, or a temporary one with the
+        inflated data set of a deflated one
+    """
+
+    meta: Item
+    dataset: Item
+    transfer_syntax: str
+    file: BinaryIO
+    is_temporary: bool = False
+
+    def read(self, element: Element, limit_bytes: int | None = None) -> bytes:
+        """The value of an element, or its first bytes. May block on the file."""
+        if element.inline is not None:
+            return element.inline if limit_bytes is None else element.inline[:limit_bytes]
+        length = element.length if limit_bytes is None else min(element.length, limit_bytes)
+        self.file.seek(element.offset)
+        return self.file.read(length)
+
+    def close(self) -> None:
+        """Free the temporary file, if there is one; the file of the caller stays open."""
+        if self.is_temporary:
+            self.file.close()
+
+
+def inflate(file: BinaryIO, offset: int, limit_bytes: int) -> IO[bytes]:
+    """Temporary file with the inflated rest of ``file`` (PS3.5 section A.5) at the same offset.
+
+    :raises OrthancError: BAD_FILE_FORMAT if it is no deflated stream or exceeds the limit
+    """
+    target = tempfile.SpooledTemporaryFile(max_size=8 * 1024 * 1024)  # noqa: SIM115
+    try:
+        target.write(bytes(offset))
+        engine = zlib.decompressobj(-zlib.MAX_WBITS)
+        file.seek(offset)
+        while not engine.eof:
+            data = engine.unconsumed_tail or file.read(_CHUNK_BYTES)
+            if not data:
+                break
+            target.write(engine.decompress(data, _CHUNK_BYTES))
+            if target.tell() > offset + limit_bytes:
+                raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "The inflated data set is too large")
+    except zlib.error:
+        target.close()
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "Not a deflated data set") from None
+    except BaseException:
+        target.close()
+        raise
+    return cast("IO[bytes]", target)

@@ -1,0 +1,39 @@
+"""Main DICOM tags of a resource in the formats of the REST API.
+
+``MainDicomTags``, ``PatientMainDicomTags`` and ``RequestedTags`` of a resource, from what the
+index holds: text by tag, sequences in the ``full`` format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from orthanc_tw.dicom.shared_tags import convert
+from orthanc_tw.dicom.tag_json import TagFormat, add_tag
+from orthanc_tw.dicom.tag_names import tag_name
+from orthanc_tw.dicom.tags import UserDictionary
+from orthanc_tw.model.json_types import JsonObject, JsonValue
+
+
+def format_main_tags(
+    tags: Mapping[str, JsonValue],
+    tag_format: TagFormat = TagFormat.SIMPLIFY,
+    dictionary: UserDictionary | None = None,
+) -> JsonObject:
+    """Tags of the index as JSON.
+
+    :param tags: ``{"gggg,eeee": value}``; text; None for a tag that no file has (null); a
+        sequence as the list of its items, or its whole entry, in the ``full`` format
+    :param tag_format: resources are shown in `TagFormat.SIMPLIFY` unless asked otherwise
+    """
+    target: JsonObject = {}
+    for key, value in sorted(tags.items()):
+        tag = int(key.replace(",", ""), 16)
+        kind = "Null" if value is None else "String"
+        if isinstance(value, Mapping):
+            value = value["Value"]
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            kind = "Sequence"
+            value = [convert(item, tag_format) for item in value if isinstance(item, Mapping)]
+        add_tag(target, tag, tag_name(tag, None, dictionary), kind, value, tag_format)
+    return target

@@ -1,0 +1,155 @@
+"""Metrics in the text format of Prometheus, under the names that Orthanc gives them.
+
+Values are pushed (`Metrics.observe`, `Metrics.inc`, `Metrics.dec`) or asked of sources when
+somebody looks (`Metrics.add_source`). All in the reactor thread. Sources:
+https://prometheus.io/docs/instrumenting/exposition_formats/ (version 0.0.4) and the sample
+``metrics.txt`` of the reference corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+CONTENT_TYPE = b"text/plain; version=0.0.4"
+WINDOW_S = 10
+BYTES_PER_MB = 1024 * 1024
+
+Values = Mapping[str, float]
+Source = Callable[[], Values | Deferred[Values]]
+
+# What `*_duration_ms` holds is the maximum over the last ten seconds, as Orthanc has it.
+PEAKS = {
+    "orthanc_rest_api_duration_ms": "Longest REST request of the last 10 s, in milliseconds",
+    "orthanc_storage_create_duration_ms": "Longest write of the last 10 s, in milliseconds",
+    "orthanc_storage_read_duration_ms": "Longest read of the last 10 s, in milliseconds",
+    "orthanc_store_dicom_duration_ms": "Longest ingest of the last 10 s, in milliseconds",
+}
+COUNTS = {
+    "orthanc_rest_api_active_requests": "REST requests that are being answered",
+    "orthanc_storage_read_bytes": "Bytes read from the storage area since start",
+    "orthanc_storage_written_bytes": "Bytes written to the storage area since start",
+}
+ASKED = {
+    "orthanc_count_patients": "Patients in the index",
+    "orthanc_count_studies": "Studies in the index",
+    "orthanc_count_series": "Series in the index",
+    "orthanc_count_instances": "Instances in the index",
+    "orthanc_disk_size_mb": "Size of the attachments on disk, in mebibytes",
+    "orthanc_uncompressed_size_mb": "Size of the attachments uncompressed, in mebibytes",
+    "orthanc_last_change": "Number of the last change",
+    "orthanc_jobs_pending": "Jobs that wait for a worker",
+    "orthanc_jobs_running": "Jobs that run",
+    "orthanc_jobs_completed": "Jobs in the history that have ended",
+    "orthanc_jobs_success": "Jobs in the history that succeeded",
+    "orthanc_jobs_failed": "Jobs in the history that failed",
+    "orthanc_jobs_total_completed": "Jobs that have ended since start",
+    "orthanc_jobs_total_success": "Jobs that succeeded since start",
+    "orthanc_jobs_total_failed": "Jobs that failed since start",
+    "orthanc_up_time_s": "Seconds since start",
+}
+HELP = {**PEAKS, **COUNTS, **ASKED}
+
+
+class _Peak:
+    """Maximum over the last ten seconds, in one bucket a second."""
+
+    def __init__(self) -> None:
+        self._seconds = [-1] * WINDOW_S
+        self._values = [0.0] * WINDOW_S
+
+    def observe(self, now_s: float, value: float) -> None:
+        second = int(now_s)
+        slot = second % WINDOW_S
+        if self._seconds[slot] != second:
+            self._seconds[slot], self._values[slot] = second, value
+        elif value > self._values[slot]:
+            self._values[slot] = value
+
+    def value(self, now_s: float) -> float:
+        oldest = int(now_s) - WINDOW_S + 1
+        pairs = zip(self._seconds, self._values, strict=True)
+        return max((value for second, value in pairs if second >= oldest), default=0.0)
+
+
+class _Snapshot(Collector):
+    """One exposition's values, as a prometheus-client collector (which writes timestamps)."""
+
+    def __init__(self, values: Values, now_s: float) -> None:
+        self._values = values
+        self._now_s = now_s
+
+    def collect(self) -> Iterable[Metric]:
+        # One time for all: a peak falls without an event, and Prometheus drops a second
+        # value of the same time.
+        for name in sorted(self._values):
+            family = GaugeMetricFamily(name, HELP[name])
+            family.add_metric([], self._values[name], timestamp=self._now_s)
+            yield family
+
+
+class Metrics:
+    """The metrics of this server.
+
+    :param clock: what timestamps and the up-time are read from
+    :ivar enabled: option ``MetricsEnabled``; while false nothing is kept and nothing shown
+    """
+
+    def __init__(self, clock: IReactorTime, *, enabled: bool = True) -> None:
+        self.enabled = enabled
+        self._clock = clock
+        self._started_s = clock.seconds()
+        self._peaks = {name: _Peak() for name in PEAKS}
+        self._counts = dict.fromkeys(COUNTS, 0.0)
+        self._sources: list[Source] = []
+
+    def add_source(self, source: Source) -> None:
+        """Ask ``source`` for values (names of `ASKED`) at every exposition."""
+        self._sources.append(source)
+
+    def observe(self, name: str, value: float) -> None:
+        """A duration in milliseconds, for a name of `PEAKS`.
+
+        :raises KeyError: if there is no such metric
+        """
+        peak = self._peaks[name]
+        if self.enabled:
+            peak.observe(self._clock.seconds(), value)
+
+    def inc(self, name: str, amount: float = 1) -> None:
+        """Add to a name of `COUNTS`. Levels are kept even while disabled, so as to stay true.
+
+        :raises KeyError: if there is no such metric
+        """
+        self._counts[name] += amount
+
+    def dec(self, name: str, amount: float = 1) -> None:
+        """Subtract from a name of `COUNTS`.
+
+        :raises KeyError: if there is no such metric
+        """
+        self.inc(name, -amount)
+
+    async def _collect(self) -> bytes:
+        if not self.enabled:
+            return b""
+        asked: dict[str, float] = {}
+        for source in self._sources:
+            found = source()
+            asked.update(await found if isinstance(found, Deferred) else found)
+        now_s = self._clock.seconds()
+        asked["orthanc_up_time_s"] = int(now_s - self._started_s)
+        asked.update(self._counts)
+        asked.update((name, peak.value(now_s)) for name, peak in self._peaks.items())
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Snapshot(asked, now_s))
+        return generate_latest(registry)
+
+    def exposition(self) -> Deferred[bytes]:
+        """The text that Prometheus scrapes; empty while disabled. Fails as a source fails."""
+        return Deferred.fromCoroutine(self._collect())

@@ -1,0 +1,103 @@
+"""Lists of any length as JSON: short ones as a body, long ones in chunks with back-pressure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from twisted.internet.defer import Deferred
+from twisted.web.server import Request
+
+from orthanc_tw.model.json_types import JsonValue
+from orthanc_tw.rest.http import JSON_TYPE, json_body
+
+NextChunk = Callable[[], "bytes | Deferred[bytes]"]
+#: Writes chunks until an empty one, no faster than the client takes them, and finishes the
+#: request (`Streamer.send_chunks`).
+SendChunks = Callable[[Request, NextChunk], Deferred[None]]
+Pages = AsyncIterator[Sequence[JsonValue]]
+
+
+async def json_list(request: Request, pages: Pages, send_chunks: SendChunks) -> bytes | None:
+    """Answer with one list made of all pages. Errors of the first two become error answers.
+
+    :returns: the body, or None if it was sent in chunks
+    """
+    first = await anext(pages, ())
+    second = await anext(pages, None)
+    if second is None:
+        return json_body(request, list(first))
+    request.responseHeaders.setRawHeaders(b"content-type", [JSON_TYPE])
+    chunks = _encoded(first, second, pages)
+
+    async def step() -> bytes:
+        return await anext(chunks, b"")
+
+    await send_chunks(request, lambda: Deferred.fromCoroutine(step()))
+    return None
+
+
+async def json_object(
+    request: Request,
+    entries: AsyncIterator[tuple[str, JsonValue]],
+    send_chunks: SendChunks,
+    *,
+    small: int = 16,
+) -> bytes | None:
+    """Answer with one object of all entries, in their order.
+
+    :param small: objects of so many entries are one body
+    :returns: the body, or None if it was sent in chunks
+    """
+    head: list[tuple[str, JsonValue]] = []
+    async for entry in entries:
+        head.append(entry)
+        if len(head) == small:
+            break
+    else:
+        return json_body(request, dict(head))
+    request.responseHeaders.setRawHeaders(b"content-type", [JSON_TYPE])
+    chunks = _encoded_object(head, entries)
+
+    async def step() -> bytes:
+        return await anext(chunks, b"")
+
+    await send_chunks(request, lambda: Deferred.fromCoroutine(step()))
+    return None
+
+
+async def _encoded_object(
+    head: Sequence[tuple[str, JsonValue]], rest: AsyncIterator[tuple[str, JsonValue]]
+) -> AsyncIterator[bytes]:
+    yield b"{\n" + b",\n".join(_item(name, value) for name, value in head)
+    async for name, value in rest:
+        yield b",\n" + _item(name, value)
+    yield b"\n}\n"
+
+
+def _item(name: str, value: JsonValue) -> bytes:
+    return _encode({name: value})[2:-2]
+
+
+async def _encoded(
+    first: Sequence[JsonValue], second: Sequence[JsonValue], rest: Pages
+) -> AsyncIterator[bytes]:
+    separator = b"[\n"
+    for page in (first, second):
+        if page:
+            yield separator + _items(page)
+            separator = b",\n"
+    async for page in rest:
+        if page:
+            yield separator + _items(page)
+            separator = b",\n"
+    yield b"\n]\n" if separator == b",\n" else b"[]\n"
+
+
+def _items(page: Sequence[JsonValue]) -> bytes:
+    return _encode(list(page))[2:-2]
+
+
+def _encode(value: JsonValue) -> bytes:
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    return text.encode("utf-8", "replace")

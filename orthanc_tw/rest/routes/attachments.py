@@ -1,0 +1,187 @@
+"""``/{level}/{id}/attachments``: lists, content, facts, user attachments with revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from twisted.web.server import Request
+
+from orthanc_tw.core.attachments import Attachments, revision_of
+from orthanc_tw.core.names import OCTET_STREAM, AttachmentNames, is_user_number
+from orthanc_tw.core.resource_json import attachment_json
+from orthanc_tw.index.gateway import Attachment
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import Compression
+from orthanc_tw.rest.answers import empty_text
+from orthanc_tw.rest.body import take_spool
+from orthanc_tw.rest.errors import bare
+from orthanc_tw.rest.files import FileAnswers
+from orthanc_tw.rest.http import (
+    Body,
+    Route,
+    argument,
+    empty_json,
+    has_argument,
+    json_body,
+    text_body,
+)
+from orthanc_tw.rest.revisions import if_match, is_not_modified, set_etag
+from orthanc_tw.storage.interface import Spool
+
+_CHILDREN = (
+    *("compress", "compressed-data", "compressed-md5", "compressed-size", "data", "info"),
+    *("is-compressed", "md5", "size", "uncompress", "verify-md5"),
+)
+Fact = Callable[[Attachment], str]
+_FACTS: dict[str, Fact] = {
+    "size": lambda attachment: str(attachment.size_bytes),
+    "compressed-size": lambda attachment: str(attachment.stored_size_bytes),
+    "is-compressed": lambda attachment: "0" if attachment.compression is Compression.NONE else "1",
+    "md5": lambda attachment: attachment.md5,
+    "compressed-md5": lambda attachment: attachment.stored_md5,
+}
+
+
+class AttachmentRoutes:
+    """Routes of attachments at the levels given.
+
+    :param new_spool: makes an empty spool, for an attachment without content
+    """
+
+    def __init__(
+        self,
+        attachments: Attachments,
+        names: AttachmentNames,
+        files: FileAnswers,
+        new_spool: Callable[[], Spool],
+        levels: Iterable[ResourceType],
+    ) -> None:
+        self._attachments = attachments
+        self._names = names
+        self._files = files
+        self._new_spool = new_spool
+        self._levels = tuple(levels)
+
+    def routes(self) -> Iterable[Route]:
+        """List, one, its content and facts, at each level."""
+        for level in self._levels:
+            path = f"/{level.plural}/<public_id>/attachments"
+            one = f"{path}/<name>"
+            yield Route("GET", path, partial(self.list_all, level), "List the attachments")
+            yield Route("GET", one, partial(self.get, level), "List what an attachment offers")
+            yield Route("PUT", one, partial(self.put, level), "Set a user attachment")
+            yield Route("DELETE", one, partial(self.delete, level), "Delete a user attachment")
+            yield Route("GET", f"{one}/info", partial(self.info, level), "Describe an attachment")
+            data = partial(self.data, level)
+            yield Route("GET", f"{one}/data", data, "Get an attachment")
+            stored = partial(self.stored, level)
+            yield Route("GET", f"{one}/compressed-data", stored, "Get an attachment as stored")
+            for name, fact in _FACTS.items():
+                get = partial(self.fact, level, fact)
+                yield Route("GET", f"{one}/{name}", get, f"Get the {name} of an attachment")
+            for name, compress in (("compress", True), ("uncompress", False)):
+                act = partial(self.recompress, level, compress)
+                yield Route("POST", f"{one}/{name}", act, f"{name.capitalize()} an attachment")
+            verify = partial(self.verify, level)
+            yield Route("POST", f"{one}/verify-md5", verify, "Compare the file with its MD5")
+
+    def list_all(self, level: ResourceType, request: Request, public_id: str) -> bytes:
+        """Names, or names and numbers with ``?full``."""
+        found = self._attachments.all(level, public_id)
+        names = {self._names.label(item.content_type): item.content_type for item in found}
+        return json_body(request, names if has_argument(request, "full") else list(names))
+
+    def get(self, level: ResourceType, request: Request, public_id: str, name: str) -> bytes:
+        """What is below an attachment."""
+        attachment = self._get(level, request, public_id, name)
+        return bare(request, 304) if attachment is None else json_body(request, list(_CHILDREN))
+
+    def info(self, level: ResourceType, request: Request, public_id: str, name: str) -> bytes:
+        """Sizes, MD5s and UUID."""
+        attachment = self._get(level, request, public_id, name)
+        if attachment is None:
+            return bare(request, 304)
+        return json_body(request, attachment_json(attachment))
+
+    def fact(
+        self, level: ResourceType, fact: Fact, request: Request, public_id: str, name: str
+    ) -> bytes:
+        """One of the facts as text; 404 if it is not known."""
+        attachment = self._get(level, request, public_id, name)
+        if attachment is None:
+            return bare(request, 304)
+        text = fact(attachment)
+        return text_body(request, text) if text else bare(request, 404)
+
+    async def data(self, level: ResourceType, request: Request, public_id: str, name: str) -> Body:
+        """The uncompressed content, or a range of it."""
+        attachment = self._get(level, request, public_id, name)
+        if attachment is None:
+            return bare(request, 304)
+        filename = argument(request, "filename") or attachment.uuid
+        mime = self._names.mime(attachment.content_type)
+        await self._files.send(request, attachment, mime, filename, ranges=True)
+        return None
+
+    async def stored(
+        self, level: ResourceType, request: Request, public_id: str, name: str
+    ) -> Body:
+        """The content as it is stored."""
+        attachment = self._get(level, request, public_id, name)
+        if attachment is None:
+            return bare(request, 304)
+        filename = argument(request, "filename") or attachment.uuid
+        await self._files.send_stored(request, attachment, OCTET_STREAM, filename)
+        return None
+
+    async def put(self, level: ResourceType, request: Request, public_id: str, name: str) -> bytes:
+        """Make the body a user attachment."""
+        number = self._names.number(name)
+        if not is_user_number(number):
+            return bare(request, 403)
+        expected = if_match(request, required=False)
+        spool = take_spool(request) or self._new_spool()
+        revision = await self._attachments.put(level, public_id, number, spool, expected)
+        set_etag(request, revision)
+        return empty_json(request)
+
+    async def delete(
+        self, level: ResourceType, request: Request, public_id: str, name: str
+    ) -> bytes:
+        """Delete a user attachment."""
+        number = self._names.number(name)
+        if not is_user_number(number):
+            return bare(request, 403)
+        expected = if_match(request, required=self._attachments.check_revisions)
+        if await self._attachments.delete(level, public_id, number, expected):
+            return empty_text(request)
+        return bare(request, 404)
+
+    async def recompress(
+        self, level: ResourceType, compress: bool, request: Request, public_id: str, name: str
+    ) -> bytes:
+        """Change how an attachment is stored."""
+        number = self._names.number(name)
+        await self._attachments.recompress(level, public_id, number, compress=compress)
+        return empty_json(request)
+
+    async def verify(
+        self, level: ResourceType, request: Request, public_id: str, name: str
+    ) -> bytes:
+        """``{}`` if the file is what was stored; 400 if it is not, or cannot be told."""
+        attachment = self._attachments.find(level, public_id, self._names.number(name))
+        if attachment is None or not attachment.md5 or not attachment.stored_md5:
+            return bare(request, 400)
+        if await self._attachments.verify(attachment):
+            return empty_json(request)
+        return bare(request, 400)
+
+    def _get(
+        self, level: ResourceType, request: Request, public_id: str, name: str
+    ) -> Attachment | None:
+        """The attachment, with its ``ETag`` set; None if the client has it already."""
+        attachment = self._attachments.get(level, public_id, self._names.number(name))
+        revision = revision_of(attachment)
+        set_etag(request, revision)
+        return None if is_not_modified(request, revision) else attachment

@@ -1,0 +1,116 @@
+"""``/changes`` and ``/exports``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.web.server import Request
+
+from orthanc_tw.index.gateway import Change, ChangesPage, Index, ReadTransaction
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.model.registries import ChangeType
+from orthanc_tw.rest.answers import empty_text, resource_path
+from orthanc_tw.rest.http import Route, argument, has_argument, json_body
+
+DEFAULT_LIMIT = 100
+MAXIMUM_LIMIT = 100_000
+_LABELS = {int(item): item.label for item in ChangeType}
+_NUMBERS = {label: number for number, label in _LABELS.items()}
+
+
+def _integer(request: Request, name: str) -> int | None:
+    """An integer argument; Orthanc takes what it cannot parse for absent, and so do we."""
+    text = (argument(request, name) or "").strip()
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
+        return None
+    return int(text)
+
+
+def _types(request: Request) -> list[int]:
+    numbers = []
+    for name in (argument(request, "type") or "").split(";"):
+        if name:
+            if name not in _NUMBERS:
+                raise OrthancError(
+                    ErrorCode.PARAMETER_OUT_OF_RANGE, f"Invalid value for a change: {name}"
+                )
+            numbers.append(_NUMBERS[name])
+    return numbers
+
+
+def change_json(change: Change) -> JsonObject:
+    """One entry of ``Changes``."""
+    return {
+        "ChangeType": _LABELS[change.change_type],
+        "Date": change.date,
+        "ID": change.public_id,
+        "Path": resource_path(change.level, change.public_id),
+        "ResourceType": change.level.label,
+        "Seq": change.seq,
+    }
+
+
+def page_json(page: ChangesPage) -> JsonObject:
+    """An answer of ``/changes``; an empty one tells the last number ever given."""
+    answer: JsonObject = {
+        "Changes": [change_json(change) for change in page.changes],
+        "Done": page.done,
+        "Last": page.changes[-1].seq if page.changes else page.last_seq,
+    }
+    if page.changes:
+        answer["First"] = page.changes[0].seq
+    return answer
+
+
+class ChangeRoutes:
+    """The log of changes, and the log of exports (nothing is exported yet, so it is empty)."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def routes(self) -> Iterable[Route]:
+        """Read and clear, for both logs."""
+        yield Route("GET", "/changes", self.get_changes, "List the changes")
+        yield Route("DELETE", "/changes", self.delete_changes, "Clear the changes")
+        yield Route("GET", "/exports", self.get_exports, "List the exports")
+        yield Route("DELETE", "/exports", self.delete_exports, "Clear the exports")
+
+    async def get_changes(self, request: Request) -> bytes:
+        """A page of changes: ``since``, ``to``, ``limit``, ``type``, or the ``last`` one."""
+        if has_argument(request, "last"):
+            return json_body(request, page_json(await self._index.read(_last)))
+        since, to = _integer(request, "since"), _integer(request, "to")
+        types = _types(request)
+        limit = _integer(request, "limit")
+        limit = DEFAULT_LIMIT if limit is None else min(limit, MAXIMUM_LIMIT)
+
+        def read(tx: ReadTransaction) -> ChangesPage:
+            if limit <= 0:
+                return ChangesPage((), limit != 0, tx.last_change_seq())
+            return tx.changes(
+                since=max(since, 0) if since is not None else None, to=to, types=types, limit=limit
+            )
+
+        return json_body(request, page_json(await self._index.read(read)))
+
+    async def delete_changes(self, request: Request) -> bytes:
+        """Forget all changes; their numbers are not given again."""
+        await self._index.write(lambda tx: tx.clear_changes())
+        return empty_text(request)
+
+    def get_exports(self, request: Request) -> bytes:
+        """An empty page that ends where the client asked it to begin."""
+        since = 0 if has_argument(request, "last") else max(_integer(request, "since") or 0, 0)
+        return json_body(request, {"Done": True, "Exports": [], "Last": since})
+
+    def delete_exports(self, request: Request) -> bytes:
+        """Clearing an empty log succeeds."""
+        return empty_text(request)
+
+
+def _last(tx: ReadTransaction) -> ChangesPage:
+    change = tx.last_change()
+    changes = () if change is None else (change,)
+    return ChangesPage(changes, True, tx.last_change_seq())

@@ -1,0 +1,85 @@
+"""``/{level}/{id}/metadata``: lists, values, user metadata with revisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from twisted.web.server import Request
+
+from orthanc_tw.core.metadata import Metadata
+from orthanc_tw.core.names import Names, is_user_number
+from orthanc_tw.core.revisions import Revision
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.rest.answers import empty_text, text_request
+from orthanc_tw.rest.errors import bare
+from orthanc_tw.rest.http import Route, has_argument, json_body, text_body
+from orthanc_tw.rest.revisions import if_match, is_not_modified, set_etag
+
+
+class MetadataRoutes:
+    """Routes of metadata at the levels given."""
+
+    def __init__(self, metadata: Metadata, names: Names, levels: Iterable[ResourceType]) -> None:
+        self._metadata = metadata
+        self._names = names
+        self._levels = tuple(levels)
+
+    def routes(self) -> Iterable[Route]:
+        """List and one, at each level."""
+        for level in self._levels:
+            path = f"/{level.plural}/<public_id>/metadata"
+            one = f"{path}/<name>"
+            yield Route("GET", path, partial(self.list_all, level), "List the metadata")
+            yield Route("GET", one, partial(self.get, level), "Get a metadata")
+            yield Route("PUT", one, partial(self.put, level), "Set a user metadata")
+            yield Route("DELETE", one, partial(self.delete, level), "Delete a user metadata")
+
+    def list_all(self, level: ResourceType, request: Request, public_id: str) -> bytes:
+        """Names, numbers with ``?numeric``, or values with ``?expand``."""
+        metadata = sorted(self._metadata.all(level, public_id).items())
+        numeric = has_argument(request, "numeric")
+        if has_argument(request, "expand"):
+            values: JsonObject = {
+                str(number) if numeric else self._names.label(number): item.value
+                for number, item in metadata
+            }
+            return json_body(request, values)
+        if numeric:
+            return json_body(request, [number for number, _ in metadata])
+        return json_body(request, [self._names.label(number) for number, _ in metadata])
+
+    def get(self, level: ResourceType, request: Request, public_id: str, name: str) -> bytes:
+        """The value as text, with its ``ETag``."""
+        number = self._names.number(name)
+        item = self._metadata.all(level, public_id).get(number)
+        if item is None:
+            return bare(request, 404)
+        revision = Revision.of_text(item.revision, item.value)
+        set_etag(request, revision)
+        if is_not_modified(request, revision):
+            return bare(request, 304)
+        return text_body(request, item.value)
+
+    async def put(self, level: ResourceType, request: Request, public_id: str, name: str) -> bytes:
+        """Set a user metadata to the body."""
+        number = self._names.number(name)
+        if not is_user_number(number):
+            return bare(request, 403)
+        expected = if_match(request, required=False)
+        value = text_request(request)
+        set_etag(request, await self._metadata.put(level, public_id, number, value, expected))
+        return empty_text(request)
+
+    async def delete(
+        self, level: ResourceType, request: Request, public_id: str, name: str
+    ) -> bytes:
+        """Delete a user metadata."""
+        number = self._names.number(name)
+        if not is_user_number(number):
+            return bare(request, 403)
+        expected = if_match(request, required=self._metadata.check_revisions)
+        if await self._metadata.delete(level, public_id, number, expected):
+            return empty_text(request)
+        return bare(request, 404)

@@ -1,0 +1,191 @@
+"""What is inside DICOM files: tags, header, modules, values, and the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.web.server import Request
+
+from orthanc_tw.core.documents import Documents
+from orthanc_tw.core.instances import Instances
+from orthanc_tw.dicom.content import ContentList, ContentValue
+from orthanc_tw.dicom.tag_json import TagFormat, TagOptions
+from orthanc_tw.dicom.tags import parse_tag
+from orthanc_tw.dicom.uids import is_known_transfer_syntax
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.rest.errors import bare
+from orthanc_tw.rest.files import FileAnswers
+from orthanc_tw.rest.http import Body, Route, argument, has_argument, json_body
+from orthanc_tw.rest.json_list import SendChunks, json_object
+from orthanc_tw.rest.views import format_of
+
+InThread = Callable[..., Deferred[Any]]
+DICOM_MIME = "application/dicom"
+SMALL_BYTES = 64 * 1024
+
+
+class TagRoutes:
+    """Routes that open DICOM files.
+
+    :param in_thread: runs a blocking function in a thread
+    :param levels: levels with routes of their own
+    """
+
+    def __init__(
+        self,
+        instances: Instances,
+        documents: Documents,
+        files: FileAnswers,
+        send_chunks: SendChunks,
+        in_thread: InThread,
+        levels: Iterable[ResourceType],
+    ) -> None:
+        self._instances = instances
+        self._documents = documents
+        self._files = files
+        self._send_chunks = send_chunks
+        self._in_thread = in_thread
+        self._levels = tuple(levels)
+
+    def routes(self) -> Iterable[Route]:
+        """Of instances; then modules and comparisons of each level."""
+        one = "/instances/<public_id>"
+        yield Route("GET", f"{one}/file", self.get_file, "Download the DICOM file", hot=True)
+        yield Route("GET", f"{one}/tags", self.get_tags, "Get the DICOM tags", hot=True)
+        yield Route(
+            "GET", f"{one}/simplified-tags", self.get_simplified, "Get the tags by their names"
+        )
+        yield Route("GET", f"{one}/header", self.get_header, "Get the meta information")
+        yield Route("GET", f"{one}/content", self.get_content, "List the tags")
+        yield Route("GET", f"{one}/content/<path:path>", self.get_content, "Get a raw value")
+        for level in self._levels:
+            path = f"/{level.plural}/<public_id>"
+            module = partial(self.get_module, level, level)
+            yield Route("GET", f"{path}/module", module, "Get the tags of the module")
+            if level is ResourceType.STUDY:
+                patient = partial(self.get_module, level, ResourceType.PATIENT)
+                yield Route(
+                    "GET", f"{path}/module-patient", patient, "Get the tags of the patient module"
+                )
+            if level is not ResourceType.INSTANCE:
+                shared = partial(self.get_shared, level)
+                yield Route("GET", f"{path}/shared-tags", shared, "Get the common tags")
+                every = partial(self.get_every, level)
+                yield Route("GET", f"{path}/instances-tags", every, "Get the tags of all instances")
+
+    def _options(self, request: Request) -> TagOptions:
+        names = (request.args or {}).get(b"ignore-length", [])
+        return self._documents.tag_options(
+            parse_tag(name.decode("utf-8", "replace")) for name in names
+        )
+
+    async def get_file(self, request: Request, public_id: str) -> Body:
+        """The file as it was received."""
+        instance = self._instances.one(public_id)
+        syntax = argument(request, "transcode")
+        if syntax is not None:
+            if not is_known_transfer_syntax(syntax):
+                raise OrthancError(
+                    ErrorCode.PARAMETER_OUT_OF_RANGE, f"Unknown transfer syntax: {syntax}"
+                )
+            raise OrthancError(
+                ErrorCode.NOT_IMPLEMENTED, 'Argument "transcode" is not honoured', http_status=501
+            )
+        filename = argument(request, "filename") or f"{public_id}.dcm"
+        await self._files.send(request, instance.file, DICOM_MIME, filename)
+        return None
+
+    async def get_tags(self, request: Request, public_id: str) -> bytes:
+        """Tags in one of the formats, the pixel data left out."""
+        instance = self._instances.one(public_id)
+        tags = await self._instances.tags(
+            instance,
+            format_of(request, TagFormat.FULL),
+            self._options(request),
+            whole=has_argument(request, "whole"),
+        )
+        return json_body(request, tags)
+
+    async def get_simplified(self, request: Request, public_id: str) -> bytes:
+        """Tags by name."""
+        instance = self._instances.one(public_id)
+        options = self._options(request)
+        return json_body(
+            request,
+            await self._instances.tags(
+                instance, TagFormat.SIMPLIFY, options, whole=has_argument(request, "whole")
+            ),
+        )
+
+    async def get_header(self, request: Request, public_id: str) -> bytes:
+        """Group 0002 in one of the formats."""
+        instance = self._instances.one(public_id)
+        tag_format = format_of(request, TagFormat.FULL)
+        options = self._options(request)
+        return json_body(request, await self._instances.header(instance, tag_format, options))
+
+    async def get_module(
+        self, level: ResourceType, module: ResourceType, request: Request, public_id: str
+    ) -> bytes:
+        """Tags of the module of a level, out of the oldest instance."""
+        tag_format = format_of(request, TagFormat.FULL)
+        options = self._options(request)
+        return json_body(
+            request,
+            await self._instances.module(level, public_id, module, tag_format, options),
+        )
+
+    async def get_shared(self, level: ResourceType, request: Request, public_id: str) -> bytes:
+        """Tags with the same text in all instances."""
+        tag_format = format_of(request, TagFormat.FULL)
+        options = self._options(request)
+        return json_body(
+            request, await self._instances.shared_tags(level, public_id, tag_format, options)
+        )
+
+    async def get_every(self, level: ResourceType, request: Request, public_id: str) -> Body:
+        """Tags of each instance, by its public identifier."""
+        tag_format = format_of(request, TagFormat.FULL)
+        options = self._options(request)
+
+        async def entries() -> AsyncIterator[tuple[str, JsonObject]]:
+            async for page in self._instances.all_of(level, public_id):
+                for instance in page:
+                    tags = await self._instances.tags(instance, tag_format, options)
+                    yield instance.public_id, tags
+
+        return await json_object(request, entries(), self._send_chunks)
+
+    async def get_content(self, request: Request, public_id: str, path: str = "") -> Body:
+        """What is at a path of tags and indices: names to go on with, or bytes."""
+        instance = self._instances.one(public_id)
+        found, close = await self._documents.content(instance.file, path.split("/"))
+        if found is None:
+            return bare(request, 404)
+        if isinstance(found, ContentList):
+            return json_body(request, list(found.names))
+        return await self._send_value(request, found, close)
+
+    async def _send_value(
+        self, request: Request, value: ContentValue, close: Callable[[], None]
+    ) -> Body:
+        headers = request.responseHeaders
+        headers.setRawHeaders(b"content-type", [value.content_type.encode("ascii")])
+        chunks = value.chunks()
+        if value.length <= SMALL_BYTES:
+            try:
+                data: bytes = await self._in_thread(b"".join, chunks)
+                return data
+            finally:
+                close()
+        headers.setRawHeaders(b"content-length", [b"%d" % value.length])
+        try:
+            await self._send_chunks(request, lambda: self._in_thread(next, chunks, b""))
+        finally:
+            close()
+        return None

@@ -1,0 +1,84 @@
+"""The view and the page that query arguments ask for."""
+
+from __future__ import annotations
+
+from twisted.web.server import Request
+
+from orthanc_tw.core.content import DEFAULT, Content, View, parse_content
+from orthanc_tw.core.requested import RequestedTags
+from orthanc_tw.dicom.tag_json import TagFormat
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.rest.http import argument, has_argument
+
+
+def format_of(request: Request, default: TagFormat) -> TagFormat:
+    """Format by ``?simplify``, ``?short`` or ``?full``."""
+    for name, tag_format in (
+        ("simplify", TagFormat.SIMPLIFY),
+        ("short", TagFormat.SHORT),
+        ("full", TagFormat.FULL),
+    ):
+        if is_set(request, name):
+            return tag_format
+    return default
+
+
+def is_set(request: Request, name: str) -> bool:
+    """Whether an argument is there, and not ``false``."""
+    return has_argument(request, name) and argument(request, name) not in ("false", "0")
+
+
+def view_of(request: Request, content: Content = DEFAULT) -> View:
+    """How to show resources.
+
+    :raises OrthancError: BAD_REQUEST for an unknown tag
+    """
+    names = [name for name in (argument(request, "requested-tags") or "").split(";") if name]
+    try:
+        requested = RequestedTags.parse(names)
+    except OrthancError as error:
+        raise OrthancError(
+            ErrorCode.BAD_REQUEST,
+            f"Invalid requested-tags argument: Unknown DICOM tag {error.details}",
+        ) from None
+    return View(content, format_of(request, TagFormat.SIMPLIFY), requested)
+
+
+def content_of(request: Request) -> Content:
+    """Parts that ``response-content`` names, or all.
+
+    :raises OrthancError: PARAMETER_OUT_OF_RANGE for an unknown name
+    """
+    names = argument(request, "response-content")
+    return DEFAULT if not names else parse_content(name for name in names.split(";") if name)
+
+
+def since_and_limit(request: Request, path: str) -> tuple[int, int]:
+    """``since`` and ``limit``: both or none of them.
+
+    :param path: as the error shows it
+    :raises OrthancError: BAD_REQUEST if one is missing, BAD_PARAMETER_TYPE if one is no
+        integer, PARAMETER_OUT_OF_RANGE if one is negative
+    """
+    has_since, has_limit = has_argument(request, "since"), has_argument(request, "limit")
+    if not has_since and not has_limit:
+        return 0, 0
+    for name, is_there in (("limit", has_limit), ("since", has_since)):
+        if not is_there:
+            raise OrthancError(
+                ErrorCode.BAD_REQUEST,
+                f'Missing "{name}" argument for GET request against: {path}',
+            )
+    return _natural(request, "since"), _natural(request, "limit")
+
+
+def _natural(request: Request, name: str) -> int:
+    text = (argument(request, name) or "").strip()
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
+        raise OrthancError(ErrorCode.BAD_PARAMETER_TYPE, "Syntax error in some user-supplied data")
+    if text.startswith("-"):
+        raise OrthancError(
+            ErrorCode.PARAMETER_OUT_OF_RANGE, f'Argument "{name}" must be a positive integer'
+        )
+    return int(text)
