@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -41,7 +41,8 @@ async def load_jobs(
         _log.info("Removed {count} folders of forgotten jobs", count=len(orphans))
     if not save_jobs:
         return []
-    entries = _entries(rows)
+    read = [_entry(row, order) for order, row in enumerate(rows, 1)]
+    entries = [entry for entry in read if entry is not None]
     named = {
         entry.job_id: [output.file for output in entry.outputs.values()]
         for entry in entries
@@ -55,12 +56,10 @@ async def load_jobs(
     return entries
 
 
-def _entries(rows: Sequence[JobRow]) -> list[JobEntry]:
-    entries = []
-    for order, row in enumerate(rows, 1):
-        try:
-            entries.append(from_row(row, order))
-        except (ValueError, KeyError, TypeError):
-            # One unreadable row is no reason not to start.
-            _log.failure("The saved job {job_id} cannot be read", job_id=row.job_id)
-    return entries
+def _entry(row: JobRow, order: int) -> JobEntry | None:
+    try:
+        return from_row(row, order)
+    except (ValueError, KeyError, TypeError):
+        # One unreadable row is no reason not to start.
+        _log.failure("The saved job {job_id} cannot be read", job_id=row.job_id)
+        return None

@@ -168,11 +168,8 @@ class Run:
     def advance(self) -> Steps:
         """The steps and then the cleaning up, for a Cooperator; yields nothing that fails."""
         steps: Iterator[Deferred[Any]] | None = None
-        outcome: Outcome | None = None
+        outcome = self._as_asked()
         while outcome is None:
-            outcome = self._as_asked()
-            if outcome is not None:
-                break
             results: list[object] = []
             try:
                 if steps is None:
@@ -184,7 +181,7 @@ class Run:
                 break
             except Exception:
                 outcome = self._failed_with(Failure())
-                break
+                continue
             self._waiting = step
             yield None if results else gate
             self._waiting = None
@@ -195,7 +192,7 @@ class Run:
                 gate = boxed(saved, results)
                 if not results:
                     yield gate
-                outcome = self._failed_with(results[0])
+                outcome = self._failed_with(results[0]) or self._as_asked()
         self._ended_s = self._clock.seconds()
         drained = self._threads.drained()
         if drained is not None:
@@ -212,12 +209,15 @@ class Run:
         return None if self._asked is None else Outcome(self._asked)
 
     def _failed_with(self, result: object) -> Outcome | None:
+        """What a step's result means for the run; None: it goes on."""
         if not isinstance(result, Failure):
             return None
         error = result.value
         if self._interrupted:
             # The error is that of the wait that was cut short, whatever it calls itself.
-            return self._as_asked()
+            interrupted = self._as_asked()
+            if interrupted is not None:
+                return interrupted
         if isinstance(error, RetryLater):
             return self._as_asked() or Outcome(
                 Ending.POSTPONED, error_details=error.reason, delay_s=max(0.0, error.delay_s)

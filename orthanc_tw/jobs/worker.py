@@ -228,6 +228,25 @@ class JobWorker:
             entry.events.failed()
         self.ended(entry)
 
+    def forget_delay(self, entry: JobEntry) -> None:
+        """A job leaves the state Retry otherwise than by the end of its delay."""
+        if entry.retry_call is not None:
+            entry.retry_call.cancel()
+            entry.retry_call = None
+            entry.retry_at_s = None
+            entry.error_details = ""
+
+    def abandon(self, entry: JobEntry) -> None:
+        """Release the job object that was made for a run that will never be."""
+        prepared, entry.prepared = entry.prepared, None
+        if prepared is None:
+            return
+        prepared.context.cancelled = True
+        try:
+            prepared.job.abandon()
+        except Exception:
+            _log.failure("Job {job_id} failed while it was cleaned up", job_id=entry.job_id)
+
     def ended(self, entry: JobEntry) -> None:
         """A job has come to its final state, and its row too: history, clean-up, who waits."""
         entry.attachment = None
