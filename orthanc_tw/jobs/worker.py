@@ -131,7 +131,9 @@ class JobWorker:
             if isinstance(results[0], dict):
                 entry.outputs = results[0]
             else:
-                _log.error("Outputs of {job_id}: {error}", job_id=entry.job_id, error=results[0])
+                error = results[0]
+                assert isinstance(error, Failure)
+                _log.failure("The outputs of {job_id} are bad", error, job_id=entry.job_id)
                 outcome = Outcome(Ending.FAILURE, int(ErrorCode.CANNOT_WRITE_FILE))
         try:
             self._capture(entry, run)
