@@ -29,12 +29,19 @@ Handler = Callable[..., Body | Deferred[Body] | Awaitable[Body]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method on one path (werkzeug syntax: ``/studies/<public_id>/archive``)."""
+    """One method on one path (werkzeug syntax: ``/studies/<public_id>/archive``).
+
+    :ivar hot: matched ahead of Klein, which costs half of the requests per second; only for
+        paths of static segments and plain ``<name>`` ones, with no more specific rival
+    :ivar changes_state: goes on although its client has hung up. None: everything but GET
+    """
 
     method: str
     path: str
     handler: Handler
     summary: str = ""
+    hot: bool = False
+    changes_state: bool | None = None
 
 
 class RouteProvider(Protocol):
@@ -70,7 +77,7 @@ def read_body(request: Request, limit_bytes: int = 64 * 1024 * 1024) -> bytes:
     content = request.content
     assert content is not None
     content.seek(0)
-    data = content.read(limit_bytes + 1)
+    data: bytes = content.read(limit_bytes + 1)
     if len(data) > limit_bytes:
         raise OrthancError(ErrorCode.BAD_REQUEST, "The request body is too large", http_status=413)
     return data

@@ -1,0 +1,290 @@
+"""The HTTP server: connections, time limits, bodies into spools, early refusals.
+
+A request that is not allowed, or too large, is answered when its headers are there; what
+its client still sends is then thrown away. Sources: RFC 9110 (sections 9.3, 10.1.1), RFC
+9112 (section 9.6: closing without losing the answer); topics 05 and 50 of the corpus.
+"""
+
+# The methods inherited from twisted.web have no annotations:
+# mypy: disallow-untyped-calls=False
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel, datetimeToString, parse_qs
+from twisted.web.server import NOT_DONE_YET, Request, Site
+
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.rest.auth import REALM, Authenticator, user_name
+from orthanc_tw.rest.body import EmptyBody, SpooledBody
+from orthanc_tw.rest.errors import BareError, bare
+from orthanc_tw.rest.router import RestRoot
+from orthanc_tw.storage.interface import Spool
+
+# How long the rest of a refused body is thrown away before the connection is cut, seconds.
+LINGER_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSettings:
+    """Options of the HTTP server.
+
+    :ivar maximum_body_bytes: ``MaximumRequestBodySizeMB``; 0 is no limit
+    :ivar request_timeout_s: ``HttpRequestTimeout``: longest silence of a client that is
+        sending its request
+    :ivar keep_alive: ``KeepAlive``
+    :ivar keep_alive_timeout_s: ``KeepAliveTimeout``: idle time of a connection between requests
+    :ivar tcp_no_delay: ``TcpNoDelay``
+    :ivar server_header: value of the header ``Server``
+    """
+
+    maximum_body_bytes: int = 0
+    request_timeout_s: float = 30
+    keep_alive: bool = True
+    keep_alive_timeout_s: float = 1
+    tcp_no_delay: bool = True
+    server_header: bytes = b"orthanc-tw"
+
+
+class OrthancRequest(Request):
+    """A request whose body goes to a spool. ``http_username`` is what its client claims to be."""
+
+    defaultContentType = None  # an answer without a type has none, as Orthanc's
+    channel: OrthancChannel
+    site: OrthancSite
+    http_username = ""
+    refused: Exception | None = None
+    _received_bytes = 0
+    _limit_bytes = 0
+
+    @property
+    def client_ip(self) -> str:
+        """Address of the client, '' if it has none (UNIX socket)."""
+        return getattr(self.client, "host", "") or ""
+
+    def headers_received(self, method: bytes, uri: bytes, version: bytes) -> None:
+        """Take the request line (the channel hands it over before the body arrives)."""
+        self.method, self.uri, self.clientproto = method, uri, version
+        path, mark, query = uri.partition(b"?")
+        self.path = path
+        self.args = parse_qs(query, True) if mark else {}
+        self.site = self.channel.site
+
+    def refusal(self, length: int | None) -> Exception | None:
+        """Why this request is not even received, or None."""
+        site = self.site
+        values = self.requestHeaders.getRawHeaders(b"authorization")
+        authorization = values[0] if values else None
+        if not site.authenticator.is_allowed(authorization, self.client_ip):
+            return BareError(401)
+        if authorization is not None:
+            self.http_username = user_name(authorization)
+        self._limit_bytes = site.settings.maximum_body_bytes
+        if length is not None and 0 < self._limit_bytes < length:
+            return self._too_large()
+        return None
+
+    def gotLength(self, length: int | None) -> None:
+        """Make the body (called by the channel once the headers are there)."""
+        self.content = EmptyBody() if length == 0 else SpooledBody(self.site.new_spool())
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Write a piece of the body (called by the channel)."""
+        if self.finished:  # refused while the rest was on its way
+            return
+        self._received_bytes += len(data)
+        if 0 < self._limit_bytes < self._received_bytes:
+            self.channel.refuse(self, self._too_large())
+            return
+        try:
+            cast(SpooledBody, self.content).write(data)
+        except OrthancError as error:
+            self.channel.refuse(self, error)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """All of the request is there (called by the channel)."""
+        if self.refused is not None:
+            self.channel.answer_refusal(self, self.refused)
+        else:
+            self.process()
+
+    def process(self) -> None:
+        """Answer the request."""
+        site = self.site
+        headers = self.responseHeaders
+        headers.setRawHeaders(b"server", [site.settings.server_header])
+        headers.setRawHeaders(b"date", [site.date()])
+        try:
+            self.render(site.resource)
+        except Exception:
+            site.root.executor.fail(self, Failure())
+
+    def render(self, resrc: Any) -> None:
+        """Hand over to the root, which answers every request by itself."""
+        answered = resrc.render(self)
+        assert answered is NOT_DONE_YET
+
+    def _too_large(self) -> OrthancError:
+        megabytes = self._limit_bytes // (1024 * 1024)
+        return OrthancError(
+            ErrorCode.BAD_REQUEST,
+            f"The request body is larger than MaximumRequestBodySizeMB ({megabytes} MB)",
+            http_status=413,
+        )
+
+
+class OrthancChannel(HTTPChannel):
+    """One connection. Made by `OrthancSite`; ``site`` and ``timeOut`` are set by it."""
+
+    site: OrthancSite
+    requestFactory = OrthancRequest
+    is_refusing = False
+    _is_idle = False
+    _lingering: Any = None
+
+    def connectionMade(self) -> None:
+        """Set the options of the socket."""
+        super().connectionMade()
+        transport = self.transport
+        if not self.site.settings.tcp_no_delay and ITCPTransport.providedBy(transport):
+            transport.setTcpNoDelay(False)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Parse, or throw away what a refused client still sends."""
+        if self.is_refusing:
+            return
+        if self._is_idle:
+            self._is_idle = False
+            self.setTimeout(self.site.settings.request_timeout_s or None)
+        super().dataReceived(data)
+
+    def allHeadersReceived(self) -> None:
+        """Refuse the request now, or make its body and go on."""
+        request = cast(OrthancRequest, self.requests[-1])
+        request.headers_received(self._command, self._path, self._version)
+        error = request.refusal(self.length)
+        if error is None:
+            super().allHeadersReceived()
+            return
+        self.persistent = self.checkPersistence(request, self._version)
+        request.gotLength(0)
+        if self.length == 0:
+            # Nothing more will come: an ordinary answer, the connection is of further use.
+            request.refused = error
+            return
+        self.refuse(request, error)
+
+    def refuse(self, request: OrthancRequest, error: Exception) -> None:
+        """Answer a request whose body has not been received, and end the connection.
+
+        Closing at once would reset the connection and might destroy the answer on its way:
+        the client is listened to, in vain, until it closes or `LINGER_S` is over.
+        """
+        self.is_refusing = True
+        self.persistent = False
+        request.responseHeaders.setRawHeaders(b"connection", [b"close"])
+        self.answer_refusal(request, error)
+
+    def allContentReceived(self) -> None:
+        """Pass the request on unless it was answered already."""
+        if not self.is_refusing:
+            super().allContentReceived()
+
+    def checkPersistence(self, request: Request, version: bytes) -> bool:
+        """Whether the connection outlives the request."""
+        if self.site.settings.keep_alive:
+            return bool(super().checkPersistence(request, version))
+        request.responseHeaders.setRawHeaders(b"connection", [b"close"])
+        return False
+
+    def requestDone(self, request: Request) -> None:
+        """The answer is written: wait for the next request, but not for long."""
+        super().requestDone(request)
+        if self.persistent and not self.requests:
+            self._is_idle = True
+            self.setTimeout(self.site.settings.keep_alive_timeout_s or None)
+
+    def loseConnection(self) -> None:
+        """Close; after a refusal not before the client had time to read the answer."""
+        if not self.is_refusing:
+            super().loseConnection()
+        elif self._lingering is None:
+            self.setTimeout(None)
+            self._lingering = self.site.reactor.callLater(LINGER_S, super().loseConnection)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """Forget what is pending."""
+        if self._lingering is not None and self._lingering.active():
+            self._lingering.cancel()
+        super().connectionLost(reason)
+
+    def answer_refusal(self, request: OrthancRequest, error: Exception) -> None:
+        """Answer 401, or the error's own status."""
+        executor = self.site.root.executor
+        if isinstance(error, BareError) and error.http_status == 401:
+            request.setHeader(b"www-authenticate", REALM)
+            executor.answer(request, bare(request, 401))
+        else:
+            executor.fail(request, Failure(error))
+
+
+class OrthancSite(Site):
+    """The factory of the HTTP server.
+
+    :param root: the resource tree
+    :param settings: its options
+    :param authenticator: who may talk to it
+    :param new_spool: makes the spool of a body (`Storage.new_spool`)
+    :param reactor: the clock
+    :param observe: called as ``observe(request)`` when an answer is finished, or None
+    """
+
+    protocol = OrthancChannel  # type: ignore[assignment]
+    requestFactory = OrthancRequest
+
+    def __init__(
+        self,
+        root: RestRoot,
+        settings: SiteSettings,
+        authenticator: Authenticator,
+        new_spool: Callable[[], Spool],
+        reactor: IReactorTime,
+        observe: Callable[[Request], None] | None = None,
+    ) -> None:
+        super().__init__(
+            root,
+            timeout=settings.request_timeout_s or None,
+            reactor=reactor,
+            parsePOSTFormSubmission=False,
+        )
+        self.root = root
+        self.settings = settings
+        self.authenticator = authenticator
+        self.new_spool = new_spool
+        self._observe = observe
+        self._date_second = -1
+        self._date = b""
+
+    def date(self) -> bytes:
+        """Value of the header ``Date``, made once a second."""
+        second = int(self.reactor.seconds())
+        if second != self._date_second:
+            self._date_second = second
+            self._date = datetimeToString(second)
+        return self._date
+
+    def startFactory(self) -> None:
+        """Nothing: the access log of `twisted.web.http.HTTPFactory` is not used."""
+
+    def stopFactory(self) -> None:
+        """Nothing."""
+
+    def log(self, request: Any) -> None:
+        """Tell the observer (Twisted's hook for its access log)."""
+        if self._observe is not None:
+            self._observe(request)
