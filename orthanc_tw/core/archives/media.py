@@ -24,9 +24,7 @@ class DicomdirBuilder:
     """See `orthanc_tw.core.archives.writer.MediaDirectory`."""
 
     def __init__(self, *, extended: bool) -> None:
-        """
-        :param extended: with the attributes of type 3
-        """
+        """``extended``: with the attributes of type 3."""
         self._directory = DicomDirectory(extended=extended)
 
     def read_header(self, source: BinaryIO) -> object:
@@ -57,4 +55,4 @@ class DicomdirBuilder:
 
 
 def _is_behind(tag: BaseTag, vr: str | None, length: int) -> bool:
-    return tag > _LAST_TAG
+    return bool(tag > _LAST_TAG)

@@ -30,10 +30,6 @@ class ArchiveOutput(Protocol):
         """Write again what is at ``offset`` (bytes from the start)."""
         ...
 
-    def flush(self) -> None:
-        """Hand all that was written to the system, so that it survives this process."""
-        ...
-
     def sync(self) -> None:
         """Make all that was written durable."""
         ...
@@ -49,9 +45,7 @@ class FileOutput:
     is_seekable = True
 
     def __init__(self, path: str, offset: int = 0) -> None:
-        """
-        :raises OrthancError: as `write` does
-        """
+        """Raises `OrthancError` as `write` does."""
         self._path = path
         with _as_orthanc_error():
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -60,21 +54,20 @@ class FileOutput:
             self._file.seek(offset)
 
     def write(self, data: Iterable[bytes]) -> None:
+        """See `ArchiveOutput`."""
         with _as_orthanc_error():
             self._file.writelines(data)
 
     def patch(self, offset: int, data: bytes) -> None:
+        """See `ArchiveOutput`."""
         with _as_orthanc_error():
             end = self._file.tell()
             self._file.seek(offset)
             self._file.write(data)
             self._file.seek(end)
 
-    def flush(self) -> None:
-        with _as_orthanc_error():
-            self._file.flush()
-
     def sync(self) -> None:
+        """See `ArchiveOutput`."""
         with _as_orthanc_error():
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -85,6 +78,7 @@ class FileOutput:
                 os.close(folder)
 
     def close(self) -> None:
+        """See `ArchiveOutput`."""
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -98,6 +92,7 @@ class BufferOutput:
         self._chunks: list[bytes] = []
 
     def write(self, data: Iterable[bytes]) -> None:
+        """See `ArchiveOutput`."""
         self._chunks.extend(data)
 
     def take(self) -> list[bytes]:
@@ -106,15 +101,14 @@ class BufferOutput:
         return chunks
 
     def patch(self, offset: int, data: bytes) -> None:
+        """See `ArchiveOutput`."""
         raise NotImplementedError("What was sent cannot be written again")
 
-    def flush(self) -> None:
-        pass
-
     def sync(self) -> None:
-        pass
+        """See `ArchiveOutput`: there is nothing that could be made durable."""
 
     def close(self) -> None:
+        """See `ArchiveOutput`."""
         self._chunks = []
 
 

@@ -60,9 +60,7 @@ class Member:
     @property
     def is_deflated(self) -> bool:
         """Whether deflate is worth its time: not for pixels that are compressed already."""
-        return (
-            self.transfer_syntax in _UNCOMPRESSED_SYNTAXES or self.size_bytes < _STORE_FROM_BYTES
-        )
+        return self.transfer_syntax in _UNCOMPRESSED_SYNTAXES or self.size_bytes < _STORE_FROM_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +107,7 @@ def make_plan(tx: ReadTransaction, request: PlanRequest) -> list[Member]:
         _collect(tx, row, root)
     if request.media:
         instances = (i for series in _walk_series(root) for i in _instances(series))
-        return [
-            _member(f"IMAGES/IM{index}", instance) for index, instance in enumerate(instances)
-        ]
+        return [_member(f"IMAGES/IM{index}", instance) for index, instance in enumerate(instances)]
     return list(_named(root, request))
 
 
@@ -136,23 +132,33 @@ def find_resources(tx: ReadTransaction, request: PlanRequest) -> list[ResourceRo
 
 @dataclass(frozen=True, slots=True)
 class PlanSize:
-    """How much an archive will hold, uncompressed."""
+    """How much an archive will hold, uncompressed.
+
+    :ivar syntaxes: transfer syntaxes of its instances, if they were asked for
+    """
 
     instances: int
     size_bytes: int
+    syntaxes: frozenset[str] = frozenset()
 
 
-def measure_plan(tx: ReadTransaction, request: PlanRequest) -> PlanSize:
+def measure_plan(
+    tx: ReadTransaction, request: PlanRequest, *, with_syntaxes: bool = False
+) -> PlanSize:
     """Count instances and bytes; cheaper than `make_plan` for a single resource.
 
     :raises OrthancError: as `find_resources` does
     """
     rows = find_resources(tx, request)
-    if len(rows) == 1 and rows[0].level is not ResourceType.INSTANCE:
+    if len(rows) == 1 and rows[0].level is not ResourceType.INSTANCE and not with_syntaxes:
         statistics = tx.resource_statistics(rows[0])
         return PlanSize(statistics.count_instances, statistics.dicom_uncompressed_size_bytes)
     members = make_plan(tx, request)
-    return PlanSize(len(members), sum(member.size_bytes for member in members))
+    return PlanSize(
+        len(members),
+        sum(member.size_bytes for member in members),
+        frozenset(member.transfer_syntax for member in members),
+    )
 
 
 def _collect(tx: ReadTransaction, row: ResourceRow, root: _Node) -> None:
@@ -198,9 +204,7 @@ def _expand(
 
 
 def _instance(record: ResourceRecord) -> _Instance | None:
-    attachment = next(
-        (a for a in record.attachments if a.content_type == ContentType.DICOM), None
-    )
+    attachment = next((a for a in record.attachments if a.content_type == ContentType.DICOM), None)
     if attachment is None:
         return None
     syntax = record.metadata.get(MetadataType.TRANSFER_SYNTAX)

@@ -93,9 +93,7 @@ class ArchiveWriter:
             content = self._media.content()
             reader = MemberReader(BytesIO(content), len(content), deflate=True)
             data = reader.read(len(content) + 1)
-            header = self.ledger.add(
-                b"DICOMDIR", DEFLATED, reader.crc, reader.size, data
-            )
+            header = self.ledger.add(b"DICOMDIR", DEFLATED, reader.crc, reader.size, data)
             self._output.write([header, *data])
         self._output.write(self.ledger.finish())
         self._output.sync()
@@ -200,9 +198,7 @@ class LargeMember:
         output, ledger = writer._output, writer.ledger
         if self._source is None:
             self._source = open_member(writer._open_file, member)
-            self._reader = MemberReader(
-                self._source, member.size_bytes, deflate=member.is_deflated
-            )
+            self._reader = MemberReader(self._source, member.size_bytes, deflate=member.is_deflated)
             self._begun = ledger.begin(
                 member.name,
                 self._reader.method,

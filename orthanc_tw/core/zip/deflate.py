@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol, cast
 
 from isal import isal_zlib
 
@@ -38,9 +38,7 @@ class MemberReader:
     """
 
     def __init__(self, source: BinaryIO, expected_size: int, *, deflate: bool) -> None:
-        """
-        :param expected_size: in bytes, as the index has it
-        """
+        """``expected_size`` is in bytes, as the index has it."""
         self._source = source
         self._expected_size = expected_size
         self.method = DEFLATED if deflate else STORED
@@ -113,8 +111,12 @@ def deflate_member(source: BinaryIO, expected_size: int, *, deflate: bool) -> De
     return DeflatedMember(reader.method, reader.crc, reader.size, data)
 
 
-def _compressor(size: int) -> zlib._Compress:
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+def _compressor(size: int) -> _Compressor:
     if size < _SMALL_BYTES:
         return zlib.compressobj(_SMALL_LEVEL, zlib.DEFLATED, _RAW)
-    compressor: zlib._Compress = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW)
-    return compressor
+    return cast(_Compressor, isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _RAW))

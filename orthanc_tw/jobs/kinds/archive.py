@@ -101,9 +101,7 @@ class ArchiveKind:
         """See `RefusesResubmission`."""
         return "Cannot resubmit the creation of an archive"
 
-    def create(
-        self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext
-    ) -> Job:
+    def create(self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext) -> Job:
         """See `JobKind`."""
         return ArchiveJob(self, parameters, cursor, context)
 
@@ -260,9 +258,7 @@ class ArchiveJob:
             if len(entries) != count:
                 raise ValueError("Not as many members as the cursor says")
         except (OSError, ValueError) as error:
-            _log.warn(
-                "Job {job_id} starts over: {error}", job_id=self._context.job_id, error=error
-            )
+            _log.warn("Job {job_id} starts over: {error}", job_id=self._context.job_id, error=error)
             self._cursor = None
             return
         ledger.resume(entries, offset)
@@ -281,17 +277,19 @@ class ArchiveJob:
         self._bytes_checkpointed = self._bytes_done
 
     async def _step(self) -> object:
-        """Write what comes next; True if it was the last."""
+        """Write what comes next."""
         assert self._members is not None
         if self._next == len(self._members):
             await self._context.in_thread(self._finish)
-            return await self._hand_over()
+            await self._hand_over()
+            return None
         if self._members[self._next].size_bytes >= self._settings.large_member_bytes:
             await self._write_large(self._members[self._next])
         else:
             await self._write_window(self._window())
         if self._is_finished:
-            return await self._hand_over()
+            await self._hand_over()
+            return None
         if self._target is not None:
             await self._send()
         elif (
@@ -375,10 +373,10 @@ class ArchiveJob:
         """
         assert self._members is not None
         if isinstance(error, OrthancError):
+            if error.code in (ErrorCode.FULL_STORAGE, ErrorCode.CANNOT_WRITE_FILE):
+                raise error
             details = "" if error.details is None else f": {error.details}"
-            raise OrthancError(
-                error.code, f"Instance {member.public_id}{details}"
-            ) from error
+            raise OrthancError(error.code, f"Instance {member.public_id}{details}") from error
         if not isinstance(error, FileNotFoundError):
             if isinstance(error, OSError):
                 raise OrthancError(
