@@ -32,8 +32,7 @@ def state_table() -> str:
     targets = {(line.source, line.event_name): line.target.value for line in TRANSITIONS}
     header = ["State", *(f"``{name}``" for name in _events())]
     rows = [
-        [state.value, *(targets.get((state, name), "") for name in _events())]
-        for state in JobState
+        [state.value, *(targets.get((state, name), "") for name in _events())] for state in JobState
     ]
     lines = [".. list-table::", "   :header-rows: 1", ""]
     for row in [header, *rows]:

@@ -2,21 +2,33 @@
 
 A kind is a factory registered by its type name; a running job is an object with a
 generator of steps. The engine drives ``steps()`` with a Cooperator: each yielded
-Deferred is one step. After a step the engine saves ``progress``, ``cursor`` and
-``content`` and looks at the pause and cancel flags. After a pause, a restart of the
-server or a retry the job is created again from its parameters and its last saved
-cursor: doing a step twice must leave the same result.
+Deferred is one step. After a step the engine looks at the pause and cancel flags, and
+saves ``progress``, ``cursor`` and ``content`` if the last save was long enough ago; a step
+whose Deferred fires with `CHECKPOINT` has them saved durably before the next one begins.
+After a pause, a restart of the server or a retry the job is created again from its
+parameters and its last saved cursor: the steps done since then are done twice, which must
+leave the same result.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.model.json_types import JsonObject
+
+
+class StepResult(enum.Enum):
+    """What a step's Deferred may fire with to ask something of the engine."""
+
+    CHECKPOINT = "checkpoint"
+
+
+CHECKPOINT: Final = StepResult.CHECKPOINT
 
 
 class RetryLater(Exception):
@@ -101,6 +113,14 @@ class JobKind(Protocol):
     def create(
         self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext
     ) -> Job: ...
+
+
+@runtime_checkable
+class RefusesResubmission(Protocol):
+    """A `JobKind` whose failed jobs cannot start over, with the ``Details`` that say so."""
+
+    @property
+    def resubmit_refusal(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
