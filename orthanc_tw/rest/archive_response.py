@@ -25,10 +25,16 @@ class ArchiveResponse:
     def __init__(self, request: Request, filename: str) -> None:
         self._request = request
         self._filename = filename
+        self._is_claimed = False
         self._is_started = False
         self._is_paused = False
         self._waiting: Deferred[None] | None = None
         self.is_lost = False
+
+    def claim(self) -> bool:
+        """See `StreamTarget`."""
+        claimed, self._is_claimed = self._is_claimed, True
+        return not claimed
 
     def write(self, chunks: list[bytes]) -> None:
         """Send; see `StreamTarget`."""

@@ -57,6 +57,8 @@ class FileOutput:
         """See `ArchiveOutput`."""
         with _as_orthanc_error():
             self._file.writelines(data)
+            # another run may go on from here, even if this process is killed
+            self._file.flush()
 
     def patch(self, offset: int, data: bytes) -> None:
         """See `ArchiveOutput`."""
@@ -64,12 +66,12 @@ class FileOutput:
             end = self._file.tell()
             self._file.seek(offset)
             self._file.write(data)
+            self._file.flush()
             self._file.seek(end)
 
     def sync(self) -> None:
         """See `ArchiveOutput`."""
         with _as_orthanc_error():
-            self._file.flush()
             os.fsync(self._file.fileno())
             folder = os.open(os.path.dirname(self._path), os.O_RDONLY | os.O_DIRECTORY)
             try:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import BinaryIO, cast
+
+from isal import isal_zlib
 
 from orthanc_tw.core.zip.records import (
+    DEFLATED,
     LOCAL_HEADER_SIZE,
     MAX_32,
     Entry,
     parse_local_header,
     parse_local_zip64,
 )
+
+_CHUNK_BYTES = 256 * 1024
+_ISAL_ERROR = cast(type[Exception], isal_zlib.error)
 
 
 def read_members(file: BinaryIO, end: int) -> list[Entry]:
@@ -49,3 +55,28 @@ def read_members(file: BinaryIO, end: int) -> list[Entry]:
     if offset != end or file.seek(0, 2) < end:
         raise ValueError("The last member is cut off")
     return entries
+
+
+def verify_member(file: BinaryIO, entry: Entry) -> None:
+    """Read the data of a member against its CRC-32 and its size; for a thread.
+
+    After a loss of power a file may be as long as it was, and lack what was in it.
+
+    :raises ValueError: if it is damaged
+    """
+    file.seek(entry.offset + len(entry.local_header()))
+    inflate = isal_zlib.decompressobj(-15) if entry.method == DEFLATED else None
+    left, crc, size = entry.compressed_size, 0, 0
+    try:
+        while left:
+            chunk = file.read(min(left, _CHUNK_BYTES))
+            if not chunk:
+                break
+            left -= len(chunk)
+            data = chunk if inflate is None else inflate.decompress(chunk)
+            crc = isal_zlib.crc32(data, crc)
+            size += len(data)
+    except _ISAL_ERROR as error:
+        raise ValueError("The data of a member is damaged") from error
+    if (crc, size) != (entry.crc, entry.size):
+        raise ValueError("The data of a member is damaged")

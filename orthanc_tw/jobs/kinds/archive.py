@@ -22,7 +22,7 @@ from orthanc_tw.core.archives.output import ArchiveOutput, BufferOutput, FileOut
 from orthanc_tw.core.archives.plan import Member, PlanRequest, find_current, make_plan
 from orthanc_tw.core.archives.writer import ArchiveWriter, LargeMember, OpenFile, Window
 from orthanc_tw.core.zip.ledger import ZipLedger
-from orthanc_tw.core.zip.partial import read_members
+from orthanc_tw.core.zip.partial import read_members, verify_member
 from orthanc_tw.core.zip.records import dos_time
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, Output
@@ -49,8 +49,7 @@ class ArchiveSettings:
     :ivar window_bytes: source data handled in one step
     :ivar stream_window_bytes: the same where the result is held until the client took it
     :ivar single_step_bytes: up to this size an archive is made in one go in one thread
-    :ivar checkpoint_bytes: source data after which what is written is made durable, so that
-        a killed server goes on from there
+    :ivar checkpoint_bytes: source data after which what is written is made durable
     """
 
     workers: int = 2
@@ -63,6 +62,10 @@ class ArchiveSettings:
 
 class StreamTarget(Protocol):
     """A response that an archive is sent to. Reactor thread."""
+
+    def claim(self) -> bool:
+        """Called by a run before it writes: False if an earlier run has written already."""
+        ...
 
     def write(self, chunks: list[bytes]) -> None:
         """Send; the first call starts the response.
@@ -162,7 +165,8 @@ class ArchiveJob:
         self._members: list[Member] | None = None
         self._next = 0
         self._bytes_done = 0
-        self._bytes_checkpointed = 0
+        self._bytes_durable = 0
+        self._durable = 0
         self._bytes_total = int(self._parameters["UncompressedSize"])
         self._instances = int(self._parameters["InstancesCount"])
         self._writer: ArchiveWriter | None = None
@@ -184,8 +188,8 @@ class ArchiveJob:
         return min((self._bytes_done + large) / max(self._bytes_total, 1), 1.0)
 
     def cursor(self) -> JsonObject | None:
-        """Members and bytes that are durable, and what they are."""
-        return self._cursor
+        """Members and bytes that are in the file, what they are, and how far it is durable."""
+        return cast("JsonObject | None", self._cursor)
 
     def content(self) -> JsonObject:
         """As recorded: sizes in bytes are strings, those in MB whole numbers."""
@@ -218,6 +222,10 @@ class ArchiveJob:
         self._bytes_total = sum(member.size_bytes for member in members)
         if self._target is None:
             self._context.make_folder()
+        elif not self._target.claim():
+            raise OrthancError(
+                ErrorCode.BAD_SEQUENCE_OF_CALLS, "An archive that is being sent cannot go on"
+            )
         if self._cursor is not None and self._target is None:
             await self._context.in_thread(self._resume, self._cursor)
         elif self._bytes_total <= self._settings.single_step_bytes:
@@ -255,6 +263,9 @@ class ArchiveJob:
         try:
             with open(self._path, "rb") as file:
                 entries = read_members(file, offset)
+                for entry in entries:
+                    if entry.offset >= int(cursor["Durable"]):
+                        verify_member(file, entry)
             if len(entries) != count:
                 raise ValueError("Not as many members as the cursor says")
         except (OSError, ValueError) as error:
@@ -274,7 +285,7 @@ class ArchiveJob:
             return
         self._next = count
         self._bytes_done = sum(member.size_bytes for member in self._members[:count])
-        self._bytes_checkpointed = self._bytes_done
+        self._bytes_durable, self._durable = self._bytes_done, int(cursor["Durable"])
 
     async def _step(self) -> object:
         """Write what comes next."""
@@ -292,13 +303,14 @@ class ArchiveJob:
             return None
         if self._target is not None:
             await self._send()
-        elif (
-            self._large is None
-            and self._bytes_done - self._bytes_checkpointed >= self._settings.checkpoint_bytes
-        ):
-            await self._context.in_thread(self._checkpoint)
-            return CHECKPOINT
-        return None
+            return None
+        if self._large is not None:
+            return None
+        is_checkpoint = self._bytes_done - self._bytes_durable >= self._settings.checkpoint_bytes
+        if is_checkpoint:
+            await self._context.in_thread(self._make_durable)
+        self._remember()
+        return CHECKPOINT if is_checkpoint else None
 
     def _window(self) -> list[Member]:
         assert self._members is not None
@@ -400,16 +412,21 @@ class ArchiveJob:
         else:
             self._members[self._next] = current
 
-    def _checkpoint(self) -> None:
-        """In a thread: make what is written durable, then remember it."""
+    def _make_durable(self) -> None:
+        """In a thread."""
         assert self._output is not None and self._writer is not None
         self._output.sync()
-        self._cursor = {
-            "Members": len(self._writer.ledger.entries),
-            "Offset": self._writer.ledger.offset,
-            "Digest": self._writer.digest,
-        }
-        self._bytes_checkpointed = self._bytes_done
+        self._bytes_durable, self._durable = self._bytes_done, self._writer.ledger.offset
+
+    def _remember(self) -> None:
+        """Let another run go on from here."""
+        if self._writer is not None:
+            self._cursor = {
+                "Members": len(self._writer.ledger.entries),
+                "Offset": self._writer.ledger.offset,
+                "Digest": self._writer.digest,
+                "Durable": self._durable,
+            }
 
     def _finish(self) -> None:
         """In a thread: the end of the file."""
