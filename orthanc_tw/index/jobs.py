@@ -1,0 +1,103 @@
+"""Rows of the ``jobs`` table."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from orthanc_tw.index.gateway import JobRow
+from orthanc_tw.index.rows import Row, to_json
+
+_COLUMNS = (
+    "job_id, kind, state, priority, parameters, cursor, content, user_data, progress,"
+    " error_code, error_details, created_s, started_s, completed_s, runtime_s, retry_at_s,"
+    " outputs, failed_instances"
+)
+_NAMES = [name.strip() for name in _COLUMNS.split(",")]
+_SELECT = f"SELECT {_COLUMNS}, sequence FROM jobs"
+_UPDATE = (
+    f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in _NAMES)}"
+    " WHERE job_id = ? RETURNING sequence"
+)
+_NEXT = "UPDATE counters SET last_job_seq = last_job_seq + 1 RETURNING last_job_seq"
+_INSERT = f"INSERT INTO jobs ({_COLUMNS}, sequence) VALUES ({', '.join('?' * (len(_NAMES) + 1))})"
+
+
+def _job(row: Row) -> JobRow:
+    return JobRow(
+        job_id=row[0],
+        kind=row[1],
+        state=row[2],
+        priority=row[3],
+        parameters=json.loads(row[4]),
+        cursor=None if row[5] is None else json.loads(row[5]),
+        content=json.loads(row[6]),
+        user_data=None if row[7] is None else json.loads(row[7]),
+        has_user_data=row[7] is not None,
+        progress=row[8],
+        error_code=row[9],
+        error_details=row[10],
+        created_s=row[11],
+        started_s=row[12],
+        completed_s=row[13],
+        runtime_s=row[14],
+        retry_at_s=row[15],
+        outputs=json.loads(row[16]),
+        failed_instances=json.loads(row[17]),
+        sequence=row[18],
+    )
+
+
+def job(connection: sqlite3.Connection, job_id: str) -> JobRow | None:
+    """The job, or None."""
+    row = connection.execute(f"{_SELECT} WHERE job_id = ?", (job_id,)).fetchone()
+    return None if row is None else _job(row)
+
+
+def jobs(
+    connection: sqlite3.Connection, states: Sequence[str], after: int, limit: int
+) -> list[JobRow]:
+    """Jobs by sequence, in any of ``states`` if some are given."""
+    sql = f"{_SELECT} WHERE sequence > ?"
+    parameters: list[object] = [after]
+    if states:
+        sql += f" AND state IN ({', '.join('?' * len(states))})"
+        parameters += states
+    parameters.append(limit or -1)
+    return [_job(row) for row in connection.execute(f"{sql} ORDER BY sequence LIMIT ?", parameters)]
+
+
+def put_job(connection: sqlite3.Connection, job: JobRow) -> int:
+    """Insert or replace; returns the sequence number, which a replaced job keeps."""
+    values: tuple[object, ...] = (
+        job.job_id,
+        job.kind,
+        job.state,
+        job.priority,
+        to_json(job.parameters),
+        None if job.cursor is None else to_json(job.cursor),
+        to_json(job.content),
+        to_json(job.user_data) if job.has_user_data else None,
+        job.progress,
+        int(job.error_code),
+        job.error_details,
+        job.created_s,
+        job.started_s,
+        job.completed_s,
+        job.runtime_s,
+        job.retry_at_s,
+        to_json(job.outputs),
+        to_json(job.failed_instances),
+    )
+    updated = connection.execute(_UPDATE, (*values, job.job_id)).fetchall()
+    if updated:
+        return int(updated[0][0])
+    ((sequence,),) = connection.execute(_NEXT).fetchall()
+    connection.execute(_INSERT, (*values, sequence))
+    return int(sequence)
+
+
+def delete_job(connection: sqlite3.Connection, job_id: str) -> bool:
+    """Say whether there was one."""
+    return connection.execute("DELETE FROM jobs WHERE job_id = ?", (job_id,)).rowcount > 0

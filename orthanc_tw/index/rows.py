@@ -1,0 +1,104 @@
+"""How values become columns and back: levels, metadata, JSON. No SQL."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from orthanc_tw.index.gateway import Attachment, MetadataValue, ResourceRow
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import Compression, MetadataType
+
+#: Column of a join; rows of statements are tuples of whatever SQLite gave.
+Row = tuple[Any, ...]
+
+LEVELS = (ResourceType.PATIENT, *ResourceType)
+_COMPRESSIONS = {int(member): member for member in Compression}
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+_LAST_UPDATE = int(MetadataType.LAST_UPDATE)
+
+
+def to_json(value: object) -> str:
+    """Compact JSON."""
+    return _encode(value)
+
+
+def resource_row(row: Row) -> ResourceRow:
+    """From ``internal_id, public_id, level, parent_id``."""
+    return ResourceRow(row[0], row[1], LEVELS[row[2]], row[3])
+
+
+def encode_new_metadata(metadata: Mapping[int, str], *, with_last_update: bool) -> str:
+    """Column ``metadata`` of a new resource. LastUpdate of parents is a column of its own."""
+    return _encode(
+        {
+            str(int(number)): value
+            for number, value in metadata.items()
+            if with_last_update or number != _LAST_UPDATE
+        }
+    )
+
+
+def encode_metadata(metadata: Mapping[int, MetadataValue]) -> str:
+    """Column ``metadata``."""
+    return _encode(
+        {
+            str(number): [item.value, item.revision] if item.revision else item.value
+            for number, item in metadata.items()
+        }
+    )
+
+
+def decode_metadata(column: str, last_update: str | None) -> dict[int, MetadataValue]:
+    """Metadata by number, ascending, with the LastUpdate that is kept apart."""
+    decoded = {
+        int(number): MetadataValue(item, 0) if isinstance(item, str) else MetadataValue(*item)
+        for number, item in json.loads(column).items()
+    }
+    if last_update is not None:
+        decoded[_LAST_UPDATE] = MetadataValue(last_update, 0)
+    return dict(sorted(decoded.items()))
+
+
+#: Columns of `attachment_row`, in order.
+ATTACHMENT_COLUMNS = (
+    "uuid, content_type, size_bytes, md5, stored_size_bytes, stored_md5, compression, revision"
+)
+
+
+def attachment_row(row: Row) -> Attachment:
+    """From `ATTACHMENT_COLUMNS`."""
+    return Attachment(
+        uuid=row[0],
+        content_type=row[1],
+        size_bytes=row[2],
+        md5=row[3],
+        stored_size_bytes=row[4],
+        stored_md5=row[3] if row[5] is None else row[5],
+        compression=_COMPRESSIONS[row[6]],
+        revision=row[7],
+    )
+
+
+def attachment_columns(internal_id: int, attachment: Attachment) -> Row:
+    """Parameters of an INSERT: ``internal_id``, then `ATTACHMENT_COLUMNS`."""
+    same = attachment.stored_md5 == attachment.md5
+    return (
+        internal_id,
+        attachment.uuid,
+        int(attachment.content_type),
+        attachment.size_bytes,
+        attachment.md5,
+        attachment.stored_size_bytes,
+        None if same else attachment.stored_md5,
+        int(attachment.compression),
+        attachment.revision,
+    )
+
+
+def chunks(items: Iterable[int], size: int = 500) -> Iterable[list[int]]:
+    """Lists of at most ``size`` items."""
+    everything = list(items)
+    for start in range(0, len(everything), size):
+        yield everything[start : start + size]
