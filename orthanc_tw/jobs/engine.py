@@ -6,7 +6,8 @@ Everything is called in the reactor thread; files are touched in threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from twisted.application.service import Service
@@ -116,7 +117,7 @@ class JobsEngineService(Service):
 
     def startService(self) -> None:
         """Load the saved jobs, then run jobs."""
-        super().startService()
+        Service.startService(self)
         self._loading = Deferred.fromCoroutine(self._load()).addErrback(self._not_loaded)
 
     def when_ready(self) -> Deferred[None]:
@@ -164,7 +165,7 @@ class JobsEngineService(Service):
 
     def stopService(self) -> Deferred[None]:
         """Let the steps under way end (within the grace), save every row."""
-        super().stopService()
+        Service.stopService(self)
         self._stopping = True
         error = _stopping_error()
         self._intake.admission.close(error)
@@ -241,6 +242,28 @@ class JobsEngineService(Service):
         """The public JSON of all jobs in the order of their ids."""
         now_s = self._now_s()
         return [describe_job(entry, now_s) for entry in self._registry]
+
+    def find_ids(
+        self,
+        *,
+        states: Collection[str] = (),
+        kinds: Collection[str] = (),
+        after: str = "",
+        limit: int = 0,
+    ) -> list[str]:
+        """The ids of jobs in one of ``states`` and of one of ``kinds`` (empty: any), sorted.
+
+        :param after: only ids greater than it, the last of the page before
+        :param limit: how many at most, 0 for all
+        """
+        found = (
+            entry.job_id
+            for entry in self._registry
+            if entry.job_id > after
+            and (not states or entry.state.value in states)
+            and (not kinds or entry.kind in kinds)
+        )
+        return list(islice(found, limit or None))
 
     def counts(self) -> Mapping[str, int]:
         """``pending``, ``running``, ``success``, ``failed`` now, ``total_*`` since the start."""

@@ -13,7 +13,7 @@ leave the same result.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -165,7 +165,21 @@ class JobsEngine(Protocol):
         """The public JSON of a job, or None."""
         ...
 
-    def list_ids(self) -> list[str]: ...
+    def list_ids(self) -> list[str]:
+        """Sorted, as all lists of jobs are."""
+        ...
+
+    def find_ids(
+        self,
+        *,
+        states: Collection[str] = (),
+        kinds: Collection[str] = (),
+        after: str = "",
+        limit: int = 0,
+    ) -> list[str]:
+        """Ids greater than ``after``; empty ``states`` or ``kinds`` are any, ``limit`` 0 is all."""
+        ...
+
     def describe_all(self) -> list[JsonObject]: ...
     def pause(self, job_id: str) -> Deferred[bool]:
         """False if there is no such job or its state forbids it."""

@@ -36,6 +36,10 @@ class Ending(enum.Enum):
     STOPPED = enum.auto()
 
 
+# What was asked last does not always count: a job paused while the server stops stays paused.
+_WEIGHT = {Ending.STOPPED: 1, Ending.PAUSED: 2, Ending.CANCELLED: 3}
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended, and why. ``delay_s`` is that of a step to be tried again."""
@@ -162,7 +166,7 @@ class Run:
 
     def _ask(self, ending: Ending) -> None:
         self.context.cancelled = True
-        if self._asked is not Ending.CANCELLED:
+        if self._asked is None or _WEIGHT[ending] > _WEIGHT[self._asked]:
             self._asked = ending
 
     def advance(self) -> Steps:

@@ -132,9 +132,7 @@ class ServerProcess:
         return text[text.find("Traceback") :][:3000] if "Traceback" in text else ""
 
 
-def replay(
-    replayer: types.ModuleType, topic: str, port: int, verbose: bool
-) -> tuple[Outcome, str]:
+def replay(replayer: types.ModuleType, topic: str, port: int, verbose: bool) -> tuple[Outcome, str]:
     """Run one topic on a server of its own."""
     recording = replayer.load(REFERENCE / "recordings" / f"{topic}.json")
     deviations = json.loads((REFERENCE / "deviations.json").read_text())
