@@ -71,7 +71,7 @@ class JobIntake:
         entry = JobEntry(
             job_id=self._make_id(),
             kind=request.kind,
-            durable=self._kinds[request.kind].is_durable,
+            durable=request.attachment is None and self._kinds[request.kind].is_durable,
             order=self.submitted,
             parameters=json_copy(request.parameters),
             priority=request.priority,

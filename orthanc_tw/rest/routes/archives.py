@@ -1,0 +1,289 @@
+"""Archives and media of resources: ``/studies/{id}/archive``, ``/tools/create-media``...
+
+Reads the request, submits one job, and either answers its id or sends the ZIP: while it
+is made (``SynchronousZipStream``), or from the file the job left. Source: recordings
+20-jobs-archives and 21-jobs-history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pydicom._uid_dict import UID_dictionary
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.protocols.basic import FileSender
+from twisted.web.server import Request
+
+from orthanc_tw.core.archives.plan import PlanRequest, measure_plan
+from orthanc_tw.index.gateway import Index
+from orthanc_tw.jobs.interface import JobsEngine, Output
+from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, OUTPUT_KEY, archive_parameters
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.json_types import JsonValue
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.rest.archive_response import ArchiveResponse, set_zip_headers
+from orthanc_tw.rest.http import Body, Route, argument, has_argument, json_request
+from orthanc_tw.rest.submission import (
+    SubmissionOptions,
+    boolean_field,
+    integer_field,
+    parse_submission,
+    raise_if_failed,
+    submitted_body,
+)
+
+_LEVELS = (ResourceType.PATIENT, ResourceType.STUDY, ResourceType.SERIES)
+_NOT_A_LIST = "Expected a list of resources to archive in the body"
+_NOT_STRINGS = "Expected a list of strings (Orthanc identifiers)"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveRoutesSettings:
+    """Options of the configuration.
+
+    :ivar stream: ``SynchronousZipStream``
+    :ivar utf8: ``ZipUseUtf8``, the default of ``Utf8`` in a body
+    """
+
+    stream: bool = True
+    utf8: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a request asks for, beside its resources."""
+
+    media: bool
+    extended: bool
+    utf8: bool
+    filename: str
+    transcode: str | None
+    lossy_quality: int | None
+    options: SubmissionOptions
+
+
+class ArchiveRoutes:
+    """See `RouteProvider`."""
+
+    def __init__(self, index: Index, engine: JobsEngine, settings: ArchiveRoutesSettings) -> None:
+        self._index = index
+        self._engine = engine
+        self._settings = settings
+
+    def routes(self) -> Iterable[Route]:
+        """The routes of patients, studies, series and tools."""
+        for level in _LEVELS:
+            for name, media in (("archive", False), ("media", True)):
+                path = f"/{level.plural}/<public_id>/{name}"
+                yield Route("GET", path, partial(self._get_resource, level, media))
+                yield Route("POST", path, partial(self._post_resource, level, media))
+        for name, media, extended in (
+            ("create-archive", False, False),
+            ("create-media", True, False),
+            ("create-media-extended", True, True),
+        ):
+            path = f"/tools/{name}"
+            yield Route("GET", path, partial(self._get_tool, media, extended))
+            yield Route("POST", path, partial(self._post_tool, media, extended))
+
+    async def _get_resource(
+        self, level: ResourceType, media: bool, request: Request, public_id: str
+    ) -> Body:
+        wanted = self._from_arguments(
+            request, media, media and has_argument(request, "extended"), f"{public_id}.zip"
+        )
+        plan = PlanRequest((public_id,), level, media=media, utf8=wanted.utf8)
+        return await self._answer(request, plan, wanted)
+
+    async def _post_resource(
+        self, level: ResourceType, media: bool, request: Request, public_id: str
+    ) -> Body:
+        wanted = self._from_body(json_request(request), media, False, f"{public_id}.zip")
+        # as recorded: only here an archive of a series has no folders around that of the series
+        base = level if level is ResourceType.SERIES else ResourceType.PATIENT
+        plan = PlanRequest((public_id,), level, base, media, wanted.utf8)
+        return await self._answer(request, plan, wanted)
+
+    async def _get_tool(self, media: bool, extended: bool, request: Request) -> Body:
+        resources = argument(request, "resources")
+        if resources is None:
+            raise OrthancError(ErrorCode.BAD_REQUEST, "Missing resources argument")
+        wanted = self._from_arguments(request, media, extended, "Archive.zip")
+        identifiers = tuple(item.strip() for item in resources.split(",") if item.strip())
+        plan = PlanRequest(identifiers, media=media, utf8=wanted.utf8)
+        return await self._answer(request, plan, wanted)
+
+    async def _post_tool(self, media: bool, extended: bool, request: Request) -> Body:
+        try:
+            body = json_request(request)
+        except OrthancError as error:
+            if error.code is not ErrorCode.BAD_FILE_FORMAT:
+                raise
+            raise OrthancError(ErrorCode.BAD_FILE_FORMAT, _NOT_A_LIST) from None
+        resources = _resources(body)
+        wanted = self._from_body(body, media, extended, "Archive.zip")
+        plan = PlanRequest(resources, media=media, utf8=wanted.utf8)
+        return await self._answer(request, plan, wanted)
+
+    def _from_arguments(
+        self, request: Request, media: bool, extended: bool, filename: str
+    ) -> _Wanted:
+        quality = None
+        text = argument(request, "lossy-quality")
+        if text is not None:
+            if not text.isascii() or not text.isdigit():
+                raise OrthancError(
+                    ErrorCode.BAD_REQUEST, "Integer value expected in argument: lossy-quality"
+                )
+            quality = _checked_quality(int(text[:9]), "lossy-quality")
+        return _Wanted(
+            media,
+            extended,
+            self._settings.utf8,
+            argument(request, "filename") or filename,
+            _checked_syntax(argument(request, "transcode")),
+            quality,
+            SubmissionOptions(synchronous=True),
+        )
+
+    def _from_body(self, body: JsonValue, media: bool, extended: bool, filename: str) -> _Wanted:
+        options = parse_submission(body, synchronous_by_default=True)
+        extended = boolean_field(body, "Extended", extended)
+        quality = integer_field(body, "LossyQuality", 0)
+        return _Wanted(
+            media,
+            extended and media,
+            boolean_field(body, "Utf8", self._settings.utf8),
+            _string_field(body, "Filename") or filename,
+            _checked_syntax(_string_field(body, "Transcode")),
+            _checked_quality(quality, "LossyQuality") if quality else None,
+            options,
+        )
+
+    async def _answer(self, request: Request, plan: PlanRequest, wanted: _Wanted) -> Body:
+        size = await self._index.read(
+            lambda tx: measure_plan(tx, plan, with_syntaxes=wanted.transcode is not None)
+        )
+        if wanted.transcode is not None and size.syntaxes - {wanted.transcode}:
+            raise OrthancError(
+                ErrorCode.NOT_IMPLEMENTED,
+                f"Transcode: instances cannot be transcoded to {wanted.transcode} yet",
+            )
+        parameters = archive_parameters(
+            plan,
+            filename=wanted.filename,
+            instances=size.instances,
+            size_bytes=size.size_bytes,
+            extended=wanted.extended,
+            transcode=wanted.transcode,
+            lossy_quality=wanted.lossy_quality,
+        )
+        kind = MEDIA if wanted.media else ARCHIVE
+        if not wanted.options.synchronous:
+            job_id = await self._engine.submit(wanted.options.request(kind, parameters))
+            return submitted_body(request, job_id)
+        if self._settings.stream:
+            response = ArchiveResponse(request, wanted.filename)
+            job = wanted.options.request(kind, parameters, attachment=response)
+            job_id = await self._engine.submit(job)
+            await self._wait(request, job_id, response)
+            response.finish()
+            return None
+        job_id = await self._engine.submit(wanted.options.request(kind, parameters))
+        await self._wait(request, job_id, None)
+        return await self._send_output(request, job_id)
+
+    async def _wait(self, request: Request, job_id: str, response: ArchiveResponse | None) -> None:
+        """Until the job has ended; a client that goes takes its job with it.
+
+        :raises OrthancError: what the job failed with
+        """
+
+        def gone(_reason: object) -> None:
+            if response is not None:
+                response.lose()
+            self._engine.cancel(job_id)
+
+        request.notifyFinish().addErrback(gone)
+        try:
+            raise_if_failed(await self._engine.wait(job_id))
+        except CancelledError:
+            self._engine.cancel(job_id)
+            raise
+
+    async def _send_output(self, request: Request, job_id: str) -> Body:
+        """Send the file of a job, which nobody can ask for again."""
+        output = self._engine.output(job_id, OUTPUT_KEY)
+        if output is None:
+            raise OrthancError(ErrorCode.INEXISTENT_FILE, "The archive was dropped already")
+        try:
+            await _send_file(request, output)
+        finally:
+            self._engine.delete_output(job_id, OUTPUT_KEY)
+        return None
+
+
+def _send_file(request: Request, output: Output) -> Deferred[None]:
+    try:
+        file = open(output.path, "rb")  # noqa: SIM115 - closed when it is sent
+    except FileNotFoundError:
+        raise OrthancError(ErrorCode.INEXISTENT_FILE, "The archive was dropped already") from None
+    set_zip_headers(request, output.filename)
+    request.setHeader(b"content-length", b"%d" % file.seek(0, 2))
+    file.seek(0)
+
+    def sent(_last_byte: bytes) -> None:
+        request.unregisterProducer()
+        request.finish()
+
+    def close(result: Any) -> Any:
+        file.close()
+        return result
+
+    sending: Deferred[Any] = FileSender().beginFileTransfer(file, request)
+    sending.addBoth(close)
+    sending.addCallback(sent)
+    return sending
+
+
+def _resources(body: JsonValue) -> tuple[str, ...]:
+    if isinstance(body, dict):
+        if "Resources" not in body:
+            raise OrthancError(
+                ErrorCode.BAD_FILE_FORMAT, "Missing field Resources in the JSON body"
+            )
+        body = body["Resources"]
+    elif not isinstance(body, list):
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, _NOT_A_LIST)
+    if not isinstance(body, list):
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, _NOT_STRINGS)
+    strings = tuple(item for item in body if isinstance(item, str))
+    if len(strings) != len(body):
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, _NOT_STRINGS)
+    return strings
+
+
+def _string_field(body: JsonValue, name: str) -> str | None:
+    if not isinstance(body, dict) or name not in body:
+        return None
+    value = body[name]
+    if not isinstance(value, str):
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, f"String value expected in field: {name}")
+    return value
+
+
+def _checked_syntax(uid: str | None) -> str | None:
+    if uid is not None and UID_dictionary.get(uid, ("", ""))[1] != "Transfer Syntax":
+        raise OrthancError(ErrorCode.PARAMETER_OUT_OF_RANGE, f"Unknown transfer syntax: {uid}")
+    return uid
+
+
+def _checked_quality(quality: int, name: str) -> int:
+    if not 1 <= quality <= 100:
+        raise OrthancError(
+            ErrorCode.PARAMETER_OUT_OF_RANGE, f"The quality must be in [1, 100]: {name}"
+        )
+    return quality

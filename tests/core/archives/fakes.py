@@ -1,0 +1,194 @@
+"""An index and a storage area in memory that hold what an archive is made of."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import pydicom
+from twisted.internet.defer import Deferred, maybeDeferred
+
+from orthanc_tw.index.gateway import (
+    Attachment,
+    ExpandParts,
+    MetadataValue,
+    ResourceRecord,
+    ResourceRow,
+    Statistics,
+)
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.identifiers import DicomIdentifiers
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import Compression, ContentType, MetadataType
+
+_TAGS = {
+    ResourceType.PATIENT: ("0010,0010", "0010,0020"),
+    ResourceType.STUDY: ("0008,0050", "0008,1030"),
+    ResourceType.SERIES: ("0020,0011", "0008,0060", "0008,103e"),
+    ResourceType.INSTANCE: ("0020,0013",),
+}
+Tags = Mapping[str, str]
+
+
+@dataclass
+class Resource:
+    row: ResourceRow
+    tags: Tags
+    attachments: list[Attachment] = field(default_factory=list)
+    metadata: dict[int, MetadataValue] = field(default_factory=dict)
+
+
+class FakeIndex:
+    """`Index` of a dictionary; a transaction is the index itself.
+
+    :ivar files: storage UUID -> DICOM file
+    :ivar queries: how many operations were called
+    :ivar opened: UUIDs in the order in which they were opened
+    """
+
+    def __init__(self) -> None:
+        self.resources: dict[str, Resource] = {}
+        self.files: dict[str, bytes] = {}
+        self.queries = 0
+        self.opened: list[str] = []
+
+    # what a test fills it with
+
+    def add(
+        self, identifiers: DicomIdentifiers, tags: Mapping[ResourceType, Tags], content: bytes
+    ) -> str:
+        """An instance, with the resources above it; its public id."""
+        parent: ResourceRow | None = None
+        for level in ResourceType:
+            public_id = identifiers.public_id(level)
+            if public_id not in self.resources:
+                row = ResourceRow(
+                    len(self.resources) + 1,
+                    public_id,
+                    level,
+                    None if parent is None else parent.internal_id,
+                )
+                self.resources[public_id] = Resource(row, tags[level])
+            parent = self.resources[public_id].row
+        assert parent is not None
+        instance = self.resources[parent.public_id]
+        instance.metadata[MetadataType.TRANSFER_SYNTAX] = MetadataValue("1.2.840.10008.1.2.1", 0)
+        self.put_file(parent.public_id, content)
+        return parent.public_id
+
+    def put_file(self, public_id: str, content: bytes) -> str:
+        """Give an instance a (new) file; its UUID."""
+        uuid = f"uuid-{public_id[:8]}-{len(self.files)}"
+        size = len(content)
+        self.files[uuid] = content
+        attachment = Attachment(uuid, ContentType.DICOM, size, "", size, "", Compression.NONE)
+        self.resources[public_id].attachments = [attachment]
+        return uuid
+
+    def add_test_file(self, name: str) -> str:
+        """A file below ``pydicom/data``, such as ``test_files/CT_small.dcm``."""
+        path = os.path.join(os.path.dirname(pydicom.__file__), "data", name)
+        with open(path, "rb") as file:
+            content = file.read()
+        dataset = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True, force=True)
+        keyword = {tag: f"{tag[:4]}{tag[5:]}" for tags in _TAGS.values() for tag in tags}
+        tags = {
+            level: {
+                tag: str(dataset[keyword[tag]].value).strip()
+                for tag in _TAGS[level]
+                if keyword[tag] in dataset
+            }
+            for level in ResourceType
+        }
+        identifiers = DicomIdentifiers(
+            str(dataset.get("PatientID", "")),
+            str(dataset.StudyInstanceUID),
+            str(dataset.SeriesInstanceUID),
+            str(dataset.SOPInstanceUID),
+        )
+        return self.add(identifiers, tags, content)
+
+    def delete(self, public_id: str) -> None:
+        """Remove an instance and its file."""
+        for attachment in self.resources.pop(public_id).attachments:
+            del self.files[attachment.uuid]
+
+    # Storage
+
+    def open_file(self, uuid: str, compression: Compression) -> BinaryIO:
+        self.opened.append(uuid)
+        if uuid not in self.files:
+            raise OrthancError(ErrorCode.INEXISTENT_FILE)
+        return io.BytesIO(self.files[uuid])
+
+    # Index
+
+    def read(self, fn: Callable[[Any], Any]) -> Deferred[Any]:
+        return maybeDeferred(fn, self)
+
+    # ReadTransaction
+
+    def lookup(self, public_id: str, level: ResourceType | None = None) -> ResourceRow | None:
+        self.queries += 1
+        found = self.resources.get(public_id)
+        return None if found is None or level not in (None, found.row.level) else found.row
+
+    def ancestors(self, row: ResourceRow) -> Sequence[ResourceRow]:
+        self.queries += 1
+        by_id = {item.row.internal_id: item.row for item in self.resources.values()}
+        found = []
+        while row.parent_id is not None:
+            row = by_id[row.parent_id]
+            found.append(row)
+        return found
+
+    def descendants(
+        self, row: ResourceRow, level: ResourceType, *, after: str | None = None, limit: int = 0
+    ) -> Sequence[ResourceRow]:
+        self.queries += 1
+        rows = {row.internal_id}
+        found = [row] if row.level is level else []
+        for current in range(row.level + 1, level + 1):
+            found = [
+                item.row
+                for item in self.resources.values()
+                if item.row.level == current and item.row.parent_id in rows
+            ]
+            rows = {item.internal_id for item in found}
+        return sorted(found, key=lambda item: item.public_id)
+
+    def expand(self, rows: Sequence[ResourceRow], parts: ExpandParts) -> Sequence[ResourceRecord]:
+        self.queries += 1
+        found = []
+        for row in rows:
+            item = self.resources[row.public_id]
+            found.append(
+                ResourceRecord(
+                    row.internal_id,
+                    row.public_id,
+                    row.level,
+                    None,
+                    False,
+                    False,
+                    "",
+                    item.tags,
+                    metadata=item.metadata if parts.metadata else {},
+                    attachments=item.attachments if parts.attachments else (),
+                )
+            )
+        return found
+
+    def attachment(self, internal_id: int, content_type: int) -> Attachment | None:
+        for item in self.resources.values():
+            if item.row.internal_id == internal_id:
+                return item.attachments[0]
+        return None
+
+    def resource_statistics(self, row: ResourceRow) -> Statistics:
+        self.queries += 1
+        rows = self.descendants(row, ResourceType.INSTANCE)
+        size = sum(self.resources[item.public_id].attachments[0].size_bytes for item in rows)
+        return Statistics(0, 0, 0, len(rows), size, size, size, size)
