@@ -90,6 +90,8 @@ class Option:
         if self.minimum is None and self.maximum is None:
             return ""
         what = " characters" if self.type is JsonType.STRING else ""
+        if self.type is STRING and (self.minimum, self.maximum) == (1, None):
+            return "not empty"
         if self.maximum is None:
             return f"at least {self.minimum}{what}"
         if self.minimum is None:

@@ -85,7 +85,8 @@ def _decode(text: str, name: str, warnings: list[str]) -> dict[str, Json]:
         raise ConfigurationError(name, "", "JSON", str(error)) from None
     if not isinstance(document, dict):
         raise ConfigurationError(name, "", "an object", f"{text[start : start + 20]!r}")
-    if text[end:].strip():
-        line = text.count("\n", 0, end) + 1
+    rest = text[end:].lstrip()
+    if rest:
+        line = text.count("\n", 0, len(text) - len(rest)) + 1
         warnings.append(f"{name}:{line}: what follows the end of the document is ignored")
     return document

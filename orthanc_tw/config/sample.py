@@ -62,4 +62,4 @@ def _entry(option: Option, comma: bool) -> Iterator[str]:
 
 def _value(value: Json) -> str:
     one_line = json.dumps(value)
-    return one_line if len(one_line) < 60 else json.dumps(value, indent=2)
+    return one_line if len(one_line) <= 70 else json.dumps(value, indent=2)

@@ -45,22 +45,31 @@ class Settings:
     def assign(self, path: Keys, value: Json, source: Source) -> None:
         """Replace the value at a path (at least one key), making the sections above it."""
         node = self.values
-        for key in path[:-1]:
+        for depth, key in enumerate(path[:-1], 1):
             child = node.get(key)
             if not isinstance(child, dict):
                 child = node[key] = {}
+                self.origins.pop(path[:depth], None)
             node = child
         node[path[-1]] = value
         self.origins = {k: s for k, s in self.origins.items() if k[: len(path)] != path}
         self.origins[path] = source
 
     def origin(self, path: Keys) -> Source:
-        """Where the value at a path comes from (KeyError if nothing is known of it)."""
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.origins:
-                return self.origins[path[:length]]
-        # The path of a section that was put together from several sources.
-        return next(s for k, s in self.origins.items() if k[: len(path)] == path[: len(k)])
+        """Where the value at a path comes from, or else the nearest section that holds it.
+
+        :raises KeyError: nothing is known of the first key of the path
+        """
+        heads = [path[:length] for length in range(len(path), 0, -1)]
+        for head in heads:
+            if head in self.origins:
+                return self.origins[head]
+        for head in heads:
+            # A section is not listed itself: it may have been put together from several sources.
+            for keys, source in self.origins.items():
+                if keys[: len(head)] == head:
+                    return source
+        raise KeyError(path)
 
     def _merge(
         self,
