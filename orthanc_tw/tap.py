@@ -100,8 +100,9 @@ def makeService(options: Options) -> IService:
     try:
         configuration: Configuration = load(options.paths, os.environ)
         for warning in configuration.warnings:
-            # Kept by twisted.logger until twistd has opened the log.
-            _log.warn("{warning}", warning=warning)
+            # Kept by twisted.logger until twistd has opened the log. The key must not be
+            # "warning": observers take that for one of the warnings module.
+            _log.warn("{line}", line=warning)
         server = make_service(configuration, reactor, jobs_enabled=not options["no-jobs"])
     except (ConfigurationError, StartupError) as error:
         raise guard.refuse(error) from None

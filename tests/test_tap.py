@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from io import StringIO
 from pathlib import Path
 
+from twisted.application.service import IService, MultiService
+from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 
-from orthanc_tw import tap
+from orthanc_tw import app, tap
+from orthanc_tw.config import Configuration
 from orthanc_tw.config.sample import sample
+from orthanc_tw.guard import StartupGuard
 from orthanc_tw.model.errors import ErrorCode
+from orthanc_tw.startup import StartupError
 
 
 class OptionsTests(SynchronousTestCase):
@@ -70,3 +76,55 @@ class OptionsTests(SynchronousTestCase):
     def test_version(self) -> None:
         """The version is ours, not that of Twisted."""
         self.assertTrue(self.output("--version").startswith("orthanc-tw "))
+
+
+class MakeServiceTests(SynchronousTestCase):
+    def make(self, content: str, *arguments: str) -> tuple[IService, Configuration, bool]:
+        """What is made of a configuration, and what the composition root was given."""
+        given: list[tuple[Configuration, bool]] = []
+
+        def make_service(
+            configuration: Configuration, reactor: object, *, jobs_enabled: bool
+        ) -> IService:
+            given.append((configuration, jobs_enabled))
+            if configuration.text("Name") == "full":
+                raise StartupError("the disk is full")
+            return MultiService()
+
+        self.patch(app, "make_service", make_service)
+        self.patch(os, "environ", {"WHO": "me"})
+        self.patch(sys, "__stderr__", StringIO())
+        path = Path(self.mktemp())
+        path.write_text(content)
+        options = tap.Options()
+        options.parseOptions([*arguments, str(path)])
+        service = tap.makeService(options)
+        ((configuration, jobs_enabled),) = given
+        return service, configuration, jobs_enabled
+
+    def test_handed_over(self) -> None:
+        """The composition root gets the configuration, and whether jobs are taken up."""
+        service, configuration, jobs_enabled = self.make('{"Name": "${WHO}"}')
+        self.assertIsInstance(service, StartupGuard)
+        self.assertEqual(len(list(service)), 1)
+        self.assertEqual(configuration.text("Name"), "me")
+        self.assertTrue(jobs_enabled)
+        self.assertFalse(self.make("{}", "--no-jobs")[2])
+
+    def test_warnings_are_logged(self) -> None:
+        """What is odd about a configuration is logged, and does not stop the server."""
+        with capturedLogs() as logged:
+            self.make('{"HttpPrt": 1}')
+        (event,) = logged
+        self.assertEqual(event["log_level"], LogLevel.warn)
+        self.assertIn("is HttpPort meant?", formatEvent(event))
+
+    def test_refused(self) -> None:
+        """A wrong configuration, and a server that cannot be made, are usage errors."""
+        for content, line in (
+            ("{", ":1: expected JSON"),
+            ('{"Name": "full"}', "twistd orthanc: the disk is full\n"),
+        ):
+            self.assertRaises(UsageError, self.make, content)
+            assert isinstance(sys.__stderr__, StringIO)
+            self.assertIn(line, sys.__stderr__.getvalue())
