@@ -68,7 +68,7 @@ def _value(path: tuple[str, ...], text: str) -> Json:
     """JSON if the text is some and the option takes it, else the text itself."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     option = OPTIONS.get(path[0])
     if option is None:
