@@ -1,0 +1,33 @@
+"""Documents that are made from the code, or that code is run from."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+ROOT = Path(__file__).parents[1]
+
+
+class DocumentationTests(SynchronousTestCase):
+    def test_options(self) -> None:
+        """The tables of options are up to date (python docs/generate_configuration.py)."""
+        generator = runpy.run_path(str(ROOT / "docs" / "generate_configuration.py"))
+        self.assertEqual(generator["OUTPUT"].read_text(encoding="utf-8"), generator["render"]())
+
+    def test_two_commands(self) -> None:
+        """README begins with the two commands, each one line; .ci/run takes the second from it."""
+        blocks = re.findall(
+            r"^\.\. code-block:: console\n\n((?:    .*\n|\n)+)",
+            (ROOT / "README.rst").read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
+        first, second = (block.strip() for block in blocks[:2])
+        for command in (first, second):
+            self.assertNotIn("\n", command)
+            self.assertTrue(command.startswith("python3 -m venv .venv && "))
+        self.assertTrue(first.endswith(" twistd --nodaemon orthanc") or "bin/twistd" in first)
+        self.assertIn("trial", second)
+        self.assertIn("[test]", second)
