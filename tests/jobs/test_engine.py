@@ -115,6 +115,34 @@ class WaitTests(SynchronousTestCase):
         self.assertEqual((result.succeeded, result.content["Done"]), (True, 1))
         self.assertEqual(bench.store.rows[job_id].state, "Success")
 
+    def test_slot_goes_on(self) -> None:
+        """While a final row is written the slot runs other jobs, and their rows go together."""
+        bench = Bench(self.mktemp(), Scripted(), Held(count=1), concurrent_jobs=1)
+        first = bench.submit("Held")
+        others = [bench.submit("Scripted") for _ in range(5)]
+        bench.store.held = True
+        bench.engine.cancel(first)
+        bench.pump.run()
+        self.assertEqual([bench.state(one) for one in [first, *others]], ["Running"] * 6)
+        bench.store.release()
+        self.assertEqual([bench.state(one) for one in others], ["Success"] * 5)
+
+    def test_slot_does_not_run_away(self) -> None:
+        """With many final rows on their way the slots wait for the disk."""
+        bench = Bench(self.mktemp(), Scripted(), concurrent_jobs=1, save_jobs=True)
+        held = Held(count=1)
+        bench.engine.register(held)
+        bench.submit("Held")
+        for _ in range(100):
+            bench.submit("Scripted")
+        bench.store.held = True
+        held.runs[0].go()
+        bench.pump.run()
+        self.assertEqual(bench.engine.counts()["running"], 65)
+        bench.store.release()
+        bench.pump.run()
+        self.assertEqual(bench.engine.counts()["total_success"], 101)
+
     def test_already_ended(self) -> None:
         """Waiting for a job that has ended is answered at once."""
         bench = Bench(self.mktemp(), Scripted())

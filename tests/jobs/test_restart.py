@@ -139,6 +139,21 @@ class StopTests(SynchronousTestCase):
         again = Bench(folder, kind, store=bench.store)
         self.assertEqual(again.state(job_id), "Paused")
 
+    def test_end_being_saved(self) -> None:
+        """A job whose final row is being written at the end has succeeded for who waits."""
+        bench = Bench(self.mktemp(), kind := Held(count=1))
+        job_id = bench.submit()
+        waiting = bench.engine.wait(job_id)
+        bench.store.held = True
+        kind.runs[0].go()
+        bench.pump.run()
+        stopped = bench.stop()
+        self.assertNoResult(stopped)
+        self.assertNoResult(waiting)
+        bench.store.release()
+        self.assertTrue(self.successResultOf(waiting).succeeded)
+        self.successResultOf(stopped)
+
     def test_idle(self) -> None:
         """Nothing to do, nothing to wait for."""
         bench = Bench(self.mktemp())
