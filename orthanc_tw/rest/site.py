@@ -10,9 +10,10 @@ its client still sends is then thrown away. Sources: RFC 9110 (sections 9.3, 10.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.python.failure import Failure
@@ -51,6 +52,18 @@ class SiteSettings:
     server_header: bytes = b"orthanc-tw"
 
 
+class RequestObserver(Protocol):
+    """Who is told of requests (reactor thread)."""
+
+    def request_begun(self) -> None:
+        """A request was received whole."""
+        ...
+
+    def request_ended(self, duration_ms: float) -> None:
+        """It was answered, or its client is gone."""
+        ...
+
+
 class OrthancRequest(Request):
     """A request whose body goes to a spool. ``http_username`` is what its client claims to be."""
 
@@ -59,6 +72,7 @@ class OrthancRequest(Request):
     site: OrthancSite
     http_username = ""
     refused: Exception | None = None
+    _started_s: float | None = None
     _received_bytes = 0
     _limit_bytes = 0
 
@@ -116,6 +130,7 @@ class OrthancRequest(Request):
     def process(self) -> None:
         """Answer the request."""
         site = self.site
+        self._started_s = site.begun()
         headers = self.responseHeaders
         headers.setRawHeaders(b"server", [site.settings.server_header])
         headers.setRawHeaders(b"date", [site.date()])
@@ -123,6 +138,21 @@ class OrthancRequest(Request):
             self.render(site.resource)
         except Exception:
             site.root.executor.fail(self, Failure())
+
+    def finish(self) -> None:
+        """The answer is whole."""
+        super().finish()
+        self._ended()
+
+    def connectionLost(self, reason: Any) -> None:
+        """The client is gone before the answer was whole."""
+        super().connectionLost(reason)
+        self._ended()
+
+    def _ended(self) -> None:
+        if self._started_s is not None:
+            self.site.ended(self._started_s)
+            self._started_s = None
 
     def render(self, resrc: Any) -> None:
         """Hand over to the root, which answers every request by itself."""
@@ -241,7 +271,8 @@ class OrthancSite(Site):
     :param authenticator: who may talk to it
     :param new_spool: makes the spool of a body (`Storage.new_spool`)
     :param reactor: the clock
-    :param observe: called as ``observe(request)`` when an answer is finished, or None
+    :param observer: told of every request that is received whole, or None
+    :param timer: monotonic seconds, for the durations
     """
 
     protocol = OrthancChannel  # type: ignore[assignment]
@@ -254,7 +285,8 @@ class OrthancSite(Site):
         authenticator: Authenticator,
         new_spool: Callable[[], Spool],
         reactor: IReactorTime,
-        observe: Callable[[Request], None] | None = None,
+        observer: RequestObserver | None = None,
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         super().__init__(
             root,
@@ -266,7 +298,8 @@ class OrthancSite(Site):
         self.settings = settings
         self.authenticator = authenticator
         self.new_spool = new_spool
-        self._observe = observe
+        self._observer = observer
+        self._timer = timer
         self._date_second = -1
         self._date = b""
 
@@ -285,6 +318,20 @@ class OrthancSite(Site):
         """Nothing."""
 
     def log(self, request: Any) -> None:
-        """Tell the observer (Twisted's hook for its access log)."""
-        if self._observe is not None:
-            self._observe(request)
+        """Nothing (Twisted's hook for its access log)."""
+
+    def serve(self, root: RestRoot, observer: RequestObserver | None) -> None:
+        """Answer with another tree from now on."""
+        self.root = self.resource = root
+        self._observer = observer
+
+    def begun(self) -> float:
+        """A request is being answered; gives what `ended` wants."""
+        if self._observer is not None:
+            self._observer.request_begun()
+        return self._timer()
+
+    def ended(self, started_s: float) -> None:
+        """Its answer is written, or its client is gone."""
+        if self._observer is not None:
+            self._observer.request_ended((self._timer() - started_s) * 1000)

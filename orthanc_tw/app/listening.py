@@ -1,0 +1,106 @@
+"""The HTTP ports: addresses, TLS, sockets handed over by systemd."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import DeferredList, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IListeningPort
+
+from orthanc_tw.app import settings
+from orthanc_tw.config import Configuration
+from orthanc_tw.metrics import Metrics
+from orthanc_tw.rest.auth import Authenticator
+from orthanc_tw.rest.errors import ErrorSettings
+from orthanc_tw.rest.executor import Executor
+from orthanc_tw.rest.router import RestRoot
+from orthanc_tw.rest.site import OrthancSite
+from orthanc_tw.rest.tls import context_factory
+from orthanc_tw.startup import StartupError
+from orthanc_tw.storage.interface import Spool
+
+BACKLOG = 512
+
+
+class Listening:
+    """Listens on every address that is configured, with one site.
+
+    The ports are taken before there is anything to serve: no connection is accepted before
+    the reactor runs, and `serve` is called by then.
+    """
+
+    def __init__(
+        self, configuration: Configuration, reactor: Any, new_spool: Callable[[], Spool]
+    ) -> None:
+        self._configuration = configuration
+        self._reactor = reactor
+        self._site = OrthancSite(
+            RestRoot([], Executor(ErrorSettings())),
+            settings.site(configuration),
+            Authenticator(settings.auth(configuration)),
+            new_spool,
+            reactor,
+        )
+        self._ports: list[IListeningPort] = []
+
+    def listen(self) -> None:
+        """Take the ports.
+
+        :raises StartupError: if the certificate cannot be used
+        :raises CannotListenError: if an address is in use or not ours
+        """
+        configuration = self._configuration
+        if not configuration.boolean("HttpServerEnabled"):
+            return
+        tls = settings.tls(configuration)
+        try:
+            contexts = None if tls is None else context_factory(tls)
+        except ValueError as error:
+            raise StartupError(str(error)) from None
+        if os.environ.get("LISTEN_PID") == str(os.getpid()):
+            self._adopt(contexts)
+            return
+        port = configuration.integer("HttpPort")
+        for address in settings.bind_addresses(configuration):
+            if contexts is None:
+                listening = self._reactor.listenTCP(port, self._site, BACKLOG, address)
+            else:
+                listening = self._reactor.listenSSL(port, self._site, contexts, BACKLOG, address)
+            self._ports.append(listening)
+
+    def _adopt(self, contexts: Any) -> None:
+        """Listen on the first socket of systemd's socket activation (sd_listen_fds(3))."""
+        if contexts is not None:
+            raise StartupError("SslEnabled: a socket of systemd cannot be used with HTTPS")
+        endpoint = serverFromString(self._reactor, "systemd:domain=INET:index=0")
+        listened: list[IListeningPort] = []
+        endpoint.listen(self._site).addCallback(listened.append)
+        self._ports += listened
+
+    def serve(self, root: RestRoot, metrics: Metrics) -> None:
+        """Answer requests with these routes from now on."""
+        self._site.serve(root, RequestMetrics(metrics))
+
+    async def stop(self) -> None:
+        """Take no more connections, end those that are idle."""
+        ports, self._ports = self._ports, []
+        await DeferredList([maybeDeferred(port.stopListening) for port in ports])
+
+
+class RequestMetrics:
+    """Counts and times requests."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def request_begun(self) -> None:
+        """One more is being answered."""
+        self._metrics.inc("orthanc_rest_api_active_requests")
+
+    def request_ended(self, duration_ms: float) -> None:
+        """One less."""
+        self._metrics.dec("orthanc_rest_api_active_requests")
+        self._metrics.observe("orthanc_rest_api_duration_ms", duration_ms)

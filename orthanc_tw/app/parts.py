@@ -1,0 +1,246 @@
+"""Makes the parts of a server over an open index and a storage area, and wires them."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Cooperator
+from twisted.web.server import Request
+
+from orthanc_tw.app import settings
+from orthanc_tw.config import Configuration
+from orthanc_tw.core.attachments import Attachments
+from orthanc_tw.core.browse import Browser
+from orthanc_tw.core.delete import ResourceDeleter
+from orthanc_tw.core.documents import Documents
+from orthanc_tw.core.find import Finder
+from orthanc_tw.core.instances import Instances
+from orthanc_tw.core.metadata import Metadata
+from orthanc_tw.core.requested import IndexedTags
+from orthanc_tw.core.runtime import RuntimeOptions
+from orthanc_tw.core.store import InstanceStore
+from orthanc_tw.core.upload import Uploader
+from orthanc_tw.dicom.main_tags import MainDicomTags
+from orthanc_tw.dicom.reader import read_summary
+from orthanc_tw.dicom.summary import InstanceSummary
+from orthanc_tw.dicom.tags import format_tag
+from orthanc_tw.dicom.uids import accepted_transfer_syntaxes
+from orthanc_tw.index.sqlite import SqliteIndex
+from orthanc_tw.jobs.engine import JobsEngineService
+from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, ArchiveKind
+from orthanc_tw.jobs.store import IndexJobStore
+from orthanc_tw.log_levels import LogLevels
+from orthanc_tw.metrics import BYTES_PER_MB, Metrics
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.rest.errors import ErrorSettings
+from orthanc_tw.rest.executor import Executor
+from orthanc_tw.rest.files import FileAnswers
+from orthanc_tw.rest.http import RouteProvider
+from orthanc_tw.rest.router import RestRoot
+from orthanc_tw.rest.routes.archives import ArchiveRoutes
+from orthanc_tw.rest.routes.attachments import AttachmentRoutes
+from orthanc_tw.rest.routes.changes import ChangeRoutes
+from orthanc_tw.rest.routes.explorer import ExplorerRoutes
+from orthanc_tw.rest.routes.find import FindRoutes
+from orthanc_tw.rest.routes.jobs import JobsRoutes
+from orthanc_tw.rest.routes.labels import LabelRoutes
+from orthanc_tw.rest.routes.metadata import MetadataRoutes
+from orthanc_tw.rest.routes.resources import ResourceRoutes
+from orthanc_tw.rest.routes.settings import SettingsRoutes
+from orthanc_tw.rest.routes.system import SystemRoutes
+from orthanc_tw.rest.routes.tags import TagRoutes
+from orthanc_tw.rest.routes.tools import ToolsRoutes
+from orthanc_tw.rest.routes.upload import UploadRoutes
+from orthanc_tw.rest.streaming import Streamer
+from orthanc_tw.storage.filesystem import FilesystemStorage
+
+InThread = Callable[..., Deferred[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the main service holds on to."""
+
+    storage: FilesystemStorage
+    store: InstanceStore
+    engine: JobsEngineService
+    metrics: Metrics
+    root: RestRoot
+
+
+def make_parts(
+    configuration: Configuration,
+    reactor: Any,
+    main_tags: MainDicomTags,
+    index: SqliteIndex,
+    storage: FilesystemStorage,
+    in_thread: InThread,
+    *,
+    jobs_enabled: bool,
+    reset: Callable[[], None],
+) -> Parts:
+    """Wire a server; nothing runs yet."""
+    metrics = Metrics(reactor, enabled=configuration.boolean("MetricsEnabled"))
+    runtime = settings.runtime(configuration)
+    store = InstanceStore(
+        index,
+        storage,
+        settings.store(configuration, main_tags),
+        read_summary=_summary_reader(main_tags, runtime),
+        in_thread=in_thread,
+        clock=time.time,
+        observe=metrics.observe,
+    )
+    engine = JobsEngineService(
+        settings.jobs(configuration, jobs_enabled=jobs_enabled),
+        [
+            ArchiveKind(type_name, index, storage.open, datetime.now)
+            for type_name in (ARCHIVE, MEDIA)
+        ],
+        IndexJobStore(index),
+        clock=reactor,
+        cooperator=Cooperator(),
+        in_thread=in_thread,
+        make_id=lambda: str(uuid.uuid4()),
+        now_s=time.time,
+    )
+    _feed(metrics, index, engine)
+    providers = _routes(
+        configuration, reactor, main_tags, index, storage, in_thread, metrics, runtime, store,
+        engine, reset,
+    )  # fmt: skip
+    executor = Executor(
+        ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
+        compress=configuration.boolean("HttpCompressionEnabled"),
+    )
+    return Parts(storage, store, engine, metrics, RestRoot(providers, executor))
+
+
+def _routes(
+    configuration: Configuration,
+    reactor: Any,
+    main_tags: MainDicomTags,
+    index: SqliteIndex,
+    storage: FilesystemStorage,
+    in_thread: InThread,
+    metrics: Metrics,
+    runtime: RuntimeOptions,
+    store: InstanceStore,
+    engine: JobsEngineService,
+    reset: Callable[[], None],
+) -> Sequence[RouteProvider]:
+    levels = settings.levels(configuration)
+    check_revisions = configuration.boolean("CheckRevisions")
+    streamer = Streamer(in_thread)
+    documents = Documents(storage, in_thread, runtime)
+    indexed = _indexed(main_tags)
+    names = settings.metadata_names(configuration)
+    browser = Browser(index, documents, names, indexed, settings.browse(configuration))
+    find_settings = settings.find(configuration)
+    finder = Finder(index, documents, find_settings)
+    deleter = ResourceDeleter(index, storage, in_thread, time.time)
+    files = FileAnswers(storage, streamer, in_thread, metrics.inc)
+    attachments = Attachments(
+        index,
+        storage,
+        in_thread,
+        reactor,
+        compress=configuration.boolean("StorageCompression"),
+        check_revisions=check_revisions,
+    )
+    metadata = Metadata(index, reactor, check_revisions=check_revisions)
+
+    async def send_output(request: Request, path: str, mime: str, filename: str) -> None:
+        await streamer.send_path(
+            request, path, content_type=mime.encode("latin-1"), filename=filename
+        )
+
+    return [
+        SystemRoutes(index, settings.system(configuration, main_tags, index.database_uuid)),
+        UploadRoutes(Uploader(store, in_thread, settings.uploads(configuration))),
+        ResourceRoutes(browser, deleter, streamer.send_chunks, levels),
+        TagRoutes(
+            Instances(index, documents), documents, files, streamer.send_chunks, in_thread, levels
+        ),
+        MetadataRoutes(metadata, names, levels),
+        AttachmentRoutes(
+            attachments,
+            settings.attachment_names(configuration),
+            files,
+            storage.new_spool,
+            levels,
+        ),
+        LabelRoutes(index, levels),
+        ChangeRoutes(index),
+        FindRoutes(
+            index, finder, browser, deleter, names, indexed, find_settings, streamer.send_chunks
+        ),
+        ToolsRoutes(index, reactor, uuid.uuid4, reset=reset, shutdown=reactor.stop),
+        SettingsRoutes(runtime, LogLevels(), metrics, accepted_transfer_syntaxes),
+        ArchiveRoutes(index, engine, settings.archives(configuration)),
+        JobsRoutes(engine, send_output),
+        ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
+    ]
+
+
+def _summary_reader(
+    main_tags: MainDicomTags, runtime: RuntimeOptions
+) -> Callable[[BinaryIO, int], InstanceSummary]:
+    """The default encoding may change while the server runs."""
+
+    def read(file: BinaryIO, size_bytes: int) -> InstanceSummary:
+        return read_summary(file, size_bytes, main_tags, runtime.default_encoding)
+
+    return read
+
+
+def _indexed(main_tags: MainDicomTags) -> IndexedTags:
+    defaults = MainDicomTags.from_configuration()
+    return IndexedTags(
+        levels={
+            level: [format_tag(tag) for tag in main_tags.tags(level)] for level in ResourceType
+        },
+        defaults={format_tag(tag) for level in ResourceType for tag in defaults.tags(level)},
+    )
+
+
+def _feed(metrics: Metrics, index: SqliteIndex, engine: JobsEngineService) -> None:
+    """What is asked when somebody looks at the metrics."""
+
+    def content() -> Deferred[dict[str, float]]:
+        def told(values: tuple[Any, int]) -> dict[str, float]:
+            statistics, last_change = values
+            return {
+                "orthanc_count_patients": statistics.count_patients,
+                "orthanc_count_studies": statistics.count_studies,
+                "orthanc_count_series": statistics.count_series,
+                "orthanc_count_instances": statistics.count_instances,
+                "orthanc_disk_size_mb": statistics.disk_size_bytes / BYTES_PER_MB,
+                "orthanc_uncompressed_size_mb": statistics.uncompressed_size_bytes / BYTES_PER_MB,
+                "orthanc_last_change": last_change,
+            }
+
+        reading = index.read(lambda tx: (tx.statistics(), tx.last_change_seq()))
+        return reading.addCallback(told)
+
+    def jobs() -> dict[str, float]:
+        counts = engine.counts()
+        return {
+            "orthanc_jobs_pending": counts["pending"],
+            "orthanc_jobs_running": counts["running"],
+            "orthanc_jobs_success": counts["success"],
+            "orthanc_jobs_failed": counts["failed"],
+            "orthanc_jobs_completed": counts["success"] + counts["failed"],
+            "orthanc_jobs_total_success": counts["total_success"],
+            "orthanc_jobs_total_failed": counts["total_failed"],
+            "orthanc_jobs_total_completed": counts["total_success"] + counts["total_failed"],
+        }
+
+    metrics.add_source(content)
+    metrics.add_source(jobs)

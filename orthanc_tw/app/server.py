@@ -1,0 +1,204 @@
+"""The main service: opens what the server stands on, wires it, listens, and ends in order.
+
+`make_service` does no I/O. ``privilegedStartService`` takes the ports, then locks and opens
+the database (the last thing that can fail, since its threads need a running reactor to
+end); ``startService`` loads the jobs and sweeps the storage area while requests are served.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred, DeferredList, gatherResults, succeed
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+
+from orthanc_tw.app import settings
+from orthanc_tw.app.listening import Listening
+from orthanc_tw.app.parts import Parts, make_parts
+from orthanc_tw.app.stability import StabilityService
+from orthanc_tw.config import Configuration
+from orthanc_tw.core.sweep import sweep
+from orthanc_tw.index.connection import IndexSettings
+from orthanc_tw.index.sqlite import SqliteIndex, open_index
+from orthanc_tw.model.errors import OrthancError
+from orthanc_tw.startup import StartupError
+from orthanc_tw.storage.filesystem import FilesystemStorage
+
+#: Threads for files, hashing and deflate.
+THREADS = 8
+
+
+class Server(MultiService):
+    """A whole server.
+
+    :param jobs_enabled: false drops the jobs that were saved (``--no-jobs``)
+    """
+
+    _log = Logger()
+
+    def __init__(self, configuration: Configuration, reactor: Any, *, jobs_enabled: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._configuration = configuration
+        self._reactor = reactor
+        self._jobs_enabled = jobs_enabled
+        self._main_tags = settings.main_tags(configuration)
+        self._pool = ThreadPool(1, THREADS, "orthanc-tw")
+        self._pool_started = False
+        self._listening: Listening | None = None
+        self._index: SqliteIndex | None = None
+        self._parts: Parts | None = None
+        self._ready: Deferred[Any] = succeed(None)
+
+    def privilegedStartService(self) -> None:
+        """Take the ports, open the database, wire everything.
+
+        :raises StartupError: with one line
+        """
+        folders = settings.folders(self._configuration)
+        for name, folder in (
+            ("StorageDirectory", folders.storage),
+            ("IndexDirectory", folders.index),
+        ):
+            _check_writable(name, str(folder))
+        try:
+            storage = FilesystemStorage(
+                str(folders.storage),
+                sync=self._configuration.boolean("SyncStorageArea"),
+                with_md5=self._configuration.boolean("StoreMD5ForAttachments"),
+                uuid_source=new_uuid,
+                observe=self._observe_storage,
+            )
+        except OrthancError as error:
+            raise StartupError(f"StorageDirectory: {error}") from None
+        self._listening = Listening(self._configuration, self._reactor, storage.new_spool)
+        self._listening.listen()
+        try:
+            self._index = open_index(
+                IndexSettings(directory=str(folders.index)),
+                call_from_thread=self._reactor.callFromThread,
+                new_uuid=new_uuid,
+            )
+        except OrthancError as error:
+            raise StartupError(f"IndexDirectory: {error}") from None
+        storage.clear_spool()
+        self._parts = make_parts(
+            self._configuration,
+            self._reactor,
+            self._main_tags,
+            self._index,
+            storage,
+            self.in_thread,
+            jobs_enabled=self._jobs_enabled,
+            reset=self._reset,
+        )
+        self._listening.serve(self._parts.root, self._parts.metrics)
+        self._parts.engine.setServiceParent(self)  # type: ignore[no-untyped-call]
+        stability = StabilityService(
+            self._index, settings.stable_age(self._configuration), self._reactor, time.time
+        )
+        stability.setServiceParent(self)  # type: ignore[no-untyped-call]
+        super().privilegedStartService()
+
+    def startService(self) -> None:
+        """Run: threads, jobs, the sweep of files that no row names."""
+        assert self._index is not None and self._parts is not None
+        self._pool.start()  # type: ignore[no-untyped-call]
+        self._pool_started = True
+        super().startService()
+        sweeping = sweep(self._parts.storage, self._index, self.in_thread)
+        sweeping.addErrback(partial(self._log.failure, "Sweeping the storage area"))
+        self._ready = gatherResults([self._parts.engine.when_ready(), sweeping])
+
+    def when_started(self) -> Deferred[None]:
+        """Fires when the jobs are loaded; fails if they cannot be."""
+        assert self._parts is not None
+        ready: Deferred[None] = self._parts.engine.when_ready()
+        return ready
+
+    def stopService(self) -> Deferred[None]:
+        """Stop listening, finish what is being stored, save the jobs, close the database."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._listening is not None:
+            await self._listening.stop()
+        stopping = super().stopService()
+        if stopping is not None:
+            await stopping
+        if self._parts is not None:
+            await self._parts.store.drain()
+        if self._index is not None:
+            await self._index.close()
+        if self._pool_started:
+            self._pool.stop()  # type: ignore[no-untyped-call]
+
+    def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
+        """Run a blocking function in a thread of this server's pool."""
+        return deferToThreadPool(self._reactor, self._pool, function, *args, **kwargs)
+
+    def _observe_storage(self, name: str, value: float) -> None:
+        """Take a figure of the storage area, which is told in threads."""
+        if self._parts is not None:
+            metrics = self._parts.metrics
+            put = metrics.inc if name.endswith("_bytes") else metrics.observe
+            self._reactor.callFromThread(put, name, value)
+
+    def _reset(self) -> None:
+        """Start again in this process: everything is closed, then opened as at the start."""
+        self._log.warn("The server starts again, as it was asked to")
+        restarting = Deferred.fromCoroutine(self._restart())
+        restarting.addErrback(self._cannot_restart)
+
+    async def _restart(self) -> None:
+        await self.stopService()
+        for service in list(self):
+            await DeferredList([_detached(service)])
+        self._pool = ThreadPool(1, THREADS, "orthanc-tw")
+        self.privilegedStartService()
+        self.startService()
+
+    def _cannot_restart(self, failure: Failure) -> None:
+        self._log.failure("Cannot start again", failure)
+        self._reactor.stop()
+
+
+def make_service(configuration: Configuration, reactor: Any, *, jobs_enabled: bool) -> Server:
+    """Make the whole server, not started.
+
+    :raises StartupError: if the configuration asks for what cannot be
+    """
+    return Server(configuration, reactor, jobs_enabled=jobs_enabled)
+
+
+def new_uuid() -> str:
+    """A random UUID, as text."""
+    return str(uuid.uuid4())
+
+
+def _detached(service: Any) -> Deferred[Any]:
+    stopped = service.disownServiceParent()
+    return stopped if isinstance(stopped, Deferred) else succeed(None)
+
+
+def _check_writable(option: str, folder: str) -> None:
+    """Make the folder if it is not there; try to write into it.
+
+    :raises StartupError: naming the option and the folder
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+        probe = os.path.join(folder, f".writable-{os.getpid()}")
+        with open(probe, "wb"):
+            pass
+        os.unlink(probe)
+    except OSError as error:
+        raise StartupError(f"{option}: cannot write to {folder}: {error.strerror}") from None
