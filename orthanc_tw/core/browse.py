@@ -14,10 +14,10 @@ from twisted.internet.defer import Deferred
 from orthanc_tw.core.content import View
 from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.lookup import ancestor, require
-from orthanc_tw.core.main_tags_json import format_main_tags
 from orthanc_tw.core.names import Names
 from orthanc_tw.core.requested import IndexedTags, Requested, requested_of
 from orthanc_tw.core.resource_json import resource_json
+from orthanc_tw.dicom.main_tag_json import format_main_tags
 from orthanc_tw.index.gateway import Index, ReadTransaction, ResourceRow, Statistics
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
@@ -160,12 +160,10 @@ class Browser:
         return [answer for answer, _ in found], last
 
     async def _requested(self, requested: Requested, view: View) -> Mapping[str, JsonValue]:
-        values: JsonObject = dict(format_main_tags(requested.values, view.format))
-        if requested.from_file and requested.file is not None:
-            values.update(
-                await self._documents.some(requested.file, requested.from_file, view.format)
-            )
-        return values
+        values: JsonObject = dict(requested.values)
+        if requested.file is not None:
+            values.update(await self._documents.entries(requested.file, requested.from_file))
+        return format_main_tags(values, view.format)
 
 
 def all_of(level: ResourceType, since: int = 0) -> Slice:

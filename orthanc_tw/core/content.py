@@ -10,7 +10,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from orthanc_tw.core.requested import RequestedTags
+from orthanc_tw.dicom.requested_tags import RequestedTags
 from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.index.gateway import ExpandParts
 from orthanc_tw.model.errors import ErrorCode, OrthancError
@@ -92,7 +92,7 @@ class View:
             ancestors.add(ResourceType.PATIENT)
         if has_requested:
             ancestors.update(above for above in ResourceType if above < level)
-        from_metadata = Content.METADATA | Content.STATUS | Content.LEGACY
+        from_metadata = Content.METADATA | Content.STATUS | Content.LEGACY | Content.MAIN_DICOM_TAGS
         return ExpandParts(
             children=bool(self.content & (Content.CHILDREN | Content.STATUS)),
             metadata=has_requested or bool(self.content & from_metadata),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO, TypeVar
 
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.dicom.content import ContentList, ContentValue, content
+from orthanc_tw.dicom.document import Item
 from orthanc_tw.dicom.parser import read_document
-from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, add_tag, item_json
-from orthanc_tw.dicom.tags import parse_tag
+from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, item_json
+from orthanc_tw.dicom.tags import UserDictionary, format_tag, parse_tag
 from orthanc_tw.index.gateway import Attachment
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.storage.interface import Storage
@@ -24,18 +25,27 @@ class Documents:
     """Reads files of the storage area.
 
     :param in_thread: runs a blocking function in a thread
+    :param dictionary: elements that option ``Dictionary`` adds
     """
 
-    def __init__(self, storage: Storage, in_thread: InThread, options: RuntimeOptions) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        in_thread: InThread,
+        options: RuntimeOptions,
+        dictionary: UserDictionary | None = None,
+    ) -> None:
         self._storage = storage
         self._in_thread = in_thread
         self._options = options
+        self._dictionary = dictionary
 
     def tag_options(self, ignore_length: Iterable[int] = ()) -> TagOptions:
         """How text is made, with the default encoding of this moment."""
         return TagOptions(
             default_encoding=self._options.default_encoding,
             ignore_length=frozenset(ignore_length),
+            dictionary=self._dictionary,
         )
 
     def read(self, attachment: Attachment, fn: Callable[[BinaryIO], T]) -> Deferred[T]:
@@ -49,35 +59,34 @@ class Documents:
         with self._storage.open(attachment.uuid, attachment.compression) as file:
             return fn(file)
 
-    def some(
-        self, attachment: Attachment, tags: Sequence[str], tag_format: TagFormat
-    ) -> Deferred[JsonObject]:
-        """Some tags (``gggg,eeee``) of a file in a format; those that it lacks are null."""
+    def entries(self, attachment: Attachment, tags: Sequence[int]) -> Deferred[JsonObject]:
+        """Some tags of a file by ``gggg,eeee``, each as in the format ``full``; None if absent."""
         options = self.tag_options()
 
         def read(file: BinaryIO) -> JsonObject:
-            document = read_document(file, stop_at_pixels=True)
+            document = read_document(file, stop_at_pixels=True, dictionary=options.dictionary)
             try:
-                dataset, found = document.dataset, {}
-                wanted = [parse_tag(tag) for tag in tags]
-                for tag in wanted:
+                dataset = document.dataset
+                found = {}
+                for tag in tags:
                     element = document.meta.elements.get(tag) or dataset.elements.get(tag)
                     if element is not None:
                         found[tag] = element
-                answer = item_json(
-                    document,
-                    type(dataset)(found, dataset.little_endian, dataset.specific_character_set),
-                    tag_format,
-                    options,
-                )
-                for tag in wanted:
-                    if tag not in found:
-                        add_tag(answer, tag, None, "Null", None, tag_format)
-                return answer
+                item = Item(found, dataset.little_endian, dataset.specific_character_set)
+                shown = item_json(document, item, TagFormat.FULL, options)
+                return {format_tag(tag): shown.get(format_tag(tag)) for tag in tags}
             finally:
                 document.close()
 
         return self.read(attachment, read)
+
+    async def texts(self, attachment: Attachment, tags: Sequence[int]) -> Mapping[int, str | None]:
+        """Text of some tags of a file; None if a tag is absent or no text."""
+        texts: dict[int, str | None] = {}
+        for tag, entry in (await self.entries(attachment, tags)).items():
+            value = entry.get("Value") if isinstance(entry, Mapping) else None
+            texts[parse_tag(tag)] = value if isinstance(value, str) else None
+        return texts
 
     async def content(
         self, attachment: Attachment, path: Sequence[str]
@@ -96,7 +105,7 @@ class Documents:
     ) -> tuple[ContentList | ContentValue | None, Callable[[], None]]:
         file = self._storage.open(attachment.uuid, attachment.compression)
         try:
-            found = content(file, path, parse_tag)
+            found = content(file, path, self._dictionary)
         except BaseException:
             file.close()
             raise

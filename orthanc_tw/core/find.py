@@ -13,7 +13,7 @@ from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.ordering import order_values, sorted_rows
 from orthanc_tw.core.requested import computed_value, first_instance
 from orthanc_tw.core.search import Criteria, Search
-from orthanc_tw.dicom.tag_json import TagFormat
+from orthanc_tw.dicom.requested_tags import computed_tag
 from orthanc_tw.index.gateway import Attachment, FindQuery, Index, ReadTransaction, ResourceRow
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
@@ -152,9 +152,9 @@ class Finder:
         for row, file in candidates:
             if file is None:
                 continue
-            values = await self._documents.some(file, tags, TagFormat.SHORT)
+            texts = await self._documents.texts(file, tags)
             if all(
-                isinstance(value := values.get(tag), str) and matcher.matches(value)
+                (text := texts[tag]) is not None and matcher.matches(text)
                 for tag, matcher in criteria.in_file.items()
             ):
                 matching.append(row)
@@ -201,7 +201,7 @@ def _filtered(
             ):
                 continue
         if not all(
-            (value := computed_value(tx, row, tag)) is not None and matcher.matches(value)
+            (value := _computed(tx, row, tag)) is not None and matcher.matches(value)
             for tag, matcher in criteria.computed.items()
         ):
             continue
@@ -212,3 +212,8 @@ def _filtered(
                 file = tx.attachment(instance.internal_id, ContentType.DICOM)
         candidates.append((row, file))
     return candidates
+
+
+def _computed(tx: ReadTransaction, row: ResourceRow, tag: int) -> str | None:
+    computed = computed_tag(tag)
+    return None if computed is None else computed_value(tx, row, computed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from orthanc_tw.core.requested import main_tag
 from orthanc_tw.core.search import OrderKey
 from orthanc_tw.index.gateway import ExpandParts, ReadTransaction, ResourceRow
 from orthanc_tw.model.levels import ResourceType
@@ -34,8 +35,7 @@ def order_values(
                 values.append(None if item is None else item.value)
                 continue
             assert key.tag is not None
-            levels = [record.tags, *(tags for _, tags in sorted(record.ancestors_tags.items()))]
-            values.append(next((tags[key.tag] for tags in levels if key.tag in tags), None))
+            values.append(main_tag(record, key.tag))
         keyed.append((row, values))
     return keyed
 

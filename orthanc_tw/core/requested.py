@@ -1,15 +1,20 @@
-"""Tags that a client asks for beside the main ones: where the value of each comes from.
+"""Tags that a client asks for beside the main ones: their values, as far as the index has them.
 
-Source: REST API, ``requested-tags`` and ``RequestedTags``; PS3.4 C.3.4 and C.6.1.1 for the
-computed ones.
+Source: REST API, ``requested-tags`` and ``RequestedTags``. Which tag comes from where is said
+by `orthanc_tw.dicom.requested_tags`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from orthanc_tw.dicom.tags import format_tag, parse_tag
+from orthanc_tw.dicom.requested_tags import (
+    Aggregate,
+    ComputedTag,
+    RequestedTags,
+)
+from orthanc_tw.dicom.tags import format_tag
 from orthanc_tw.index.gateway import (
     Attachment,
     ExpandParts,
@@ -17,74 +22,45 @@ from orthanc_tw.index.gateway import (
     ResourceRecord,
     ResourceRow,
 )
-from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import ContentType, MetadataType
 
-MODALITIES_IN_STUDY = "0008,0061"
-SOP_CLASSES_IN_STUDY = "0008,0062"
-INSTANCE_AVAILABILITY = "0008,0056"
-RETRIEVE_URL = "0008,1190"
-SOP_CLASS_UID = "0008,0016"
-MODALITY = "0008,0060"
-_COUNTS: Mapping[str, tuple[ResourceType, str]] = {
-    "0020,1200": (ResourceType.PATIENT, "count_studies"),
-    "0020,1202": (ResourceType.PATIENT, "count_series"),
-    "0020,1204": (ResourceType.PATIENT, "count_instances"),
-    "0020,1206": (ResourceType.STUDY, "count_series"),
-    "0020,1208": (ResourceType.STUDY, "count_instances"),
-    "0020,1209": (ResourceType.SERIES, "count_instances"),
+MODALITIES_IN_STUDY = 0x00080061
+SOP_CLASS_UID = 0x00080016
+_COUNTERS = {
+    ResourceType.STUDY: "count_studies",
+    ResourceType.SERIES: "count_series",
+    ResourceType.INSTANCE: "count_instances",
 }
-COMPUTED = frozenset(
-    (*_COUNTS, MODALITIES_IN_STUDY, SOP_CLASSES_IN_STUDY, INSTANCE_AVAILABILITY, RETRIEVE_URL)
-)
 _BARE = ExpandParts(children=False, metadata=False, attachments=False, labels=False)
 _METADATA = ExpandParts(children=False, metadata=True, attachments=False, labels=False)
 _SLICE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class RequestedTags:
-    """Tags ``gggg,eeee`` in the order they were asked for."""
-
-    tags: tuple[str, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.tags)
-
-    @classmethod
-    def parse(cls, names: Iterable[str]) -> RequestedTags:
-        """From names or numbers of tags.
-
-        :raises OrthancError: UNKNOWN_DICOM_TAG with the name as details
-        """
-        return cls(tuple(dict.fromkeys(format_tag(parse_tag(name)) for name in names)))
-
-
-@dataclass(frozen=True, slots=True)
 class IndexedTags:
-    """Main DICOM tags as configured.
+    """Main DICOM tags (``0xggggeeee``) as configured.
 
     :ivar levels: tags that the index keeps of each level
     :ivar defaults: tags that it keeps of any level without configuration; what is absent of
         these is absent of the file, while a configured one may just be younger than the file
     """
 
-    levels: Mapping[ResourceType, Collection[str]]
-    defaults: Collection[str]
+    levels: Mapping[ResourceType, Collection[int]]
+    defaults: Collection[int]
 
 
 @dataclass(slots=True)
 class Requested:
     """What the index knows of the requested tags of one resource.
 
-    :ivar values: tag -> text
+    :ivar values: tag ``gggg,eeee`` -> text
     :ivar from_file: tags to be looked for in ``file``
     :ivar file: attachment of the instance that stands for the resource
     """
 
     values: dict[str, str] = field(default_factory=dict)
-    from_file: list[str] = field(default_factory=list)
+    from_file: list[int] = field(default_factory=list)
     file: Attachment | None = None
 
 
@@ -100,76 +76,64 @@ def requested_of(
 
     :param record: with its metadata and the tags of all its ancestors
     :param files_allowed: option ``StorageAccessOnFind``
-    :raises OrthancError: PARAMETER_OUT_OF_RANGE for InstanceAvailability of an instance
+    :raises OrthancError: PARAMETER_OUT_OF_RANGE for SOPClassesInStudy of an instance
     """
     result = Requested()
-    for tag in requested.tags:
-        if tag in COMPUTED:
-            value = computed_value(tx, row_of(record), tag)
-        else:
-            value, is_known = _indexed(record, tag, indexed)
-            if not is_known and files_allowed:
-                result.from_file.append(tag)
+    sources = requested.sources(record.level, indexed.levels)
+    for computed in sources.computed:
+        value = computed_value(tx, row_of(record), computed)
         if value is not None:
-            result.values[tag] = value
-    if result.from_file:
+            result.values[format_tag(computed.tag)] = value
+    from_file = list(sources.from_file)
+    for tag in sources.main:
+        value = main_tag(record, format_tag(tag))
+        if value is not None:
+            result.values[format_tag(tag)] = value
+        elif tag not in indexed.defaults:
+            from_file.append(tag)
+    sop_class = record.metadata.get(MetadataType.SOP_CLASS_UID)
+    if sop_class is not None and SOP_CLASS_UID in from_file:
+        from_file.remove(SOP_CLASS_UID)
+        result.values[format_tag(SOP_CLASS_UID)] = sop_class.value
+    if from_file and files_allowed:
         instance = first_instance(tx, row_of(record))
         if instance is not None:
+            result.from_file = from_file
             result.file = tx.attachment(instance.internal_id, ContentType.DICOM)
     return result
 
 
-def _indexed(record: ResourceRecord, tag: str, indexed: IndexedTags) -> tuple[str | None, bool]:
-    """Value of a tag in the index, and whether the index is sure of it."""
-    if tag == SOP_CLASS_UID and record.level is ResourceType.INSTANCE:
-        item = record.metadata.get(MetadataType.SOP_CLASS_UID)
-        return (None, False) if item is None else (item.value, True)
-    is_indexed = False
-    for level in sorted(ResourceType, reverse=True):
-        if level <= record.level and tag in indexed.levels.get(level, ()):
-            is_indexed = True
-            tags = record.tags if level is record.level else record.ancestors_tags.get(level, {})
-            if tag in tags:
-                return tags[tag], True
-    return None, is_indexed and tag in indexed.defaults
-
-
-def computed_value(tx: ReadTransaction, row: ResourceRow, tag: str) -> str | None:
-    """Value of a computed tag; None at another level than its own.
-
-    :raises OrthancError: PARAMETER_OUT_OF_RANGE for InstanceAvailability of an instance
-    """
-    if tag in _COUNTS:
-        level, counter = _COUNTS[tag]
-        if level is not row.level:
-            return None
-        return str(getattr(tx.resource_statistics(row), counter))
-    if tag == INSTANCE_AVAILABILITY and row.level is ResourceType.INSTANCE:
-        raise OrthancError(ErrorCode.PARAMETER_OUT_OF_RANGE)
-    if row.level is not ResourceType.STUDY:
-        return None
-    if tag == MODALITIES_IN_STUDY:
-        return "\\".join(modalities_in_study(tx, row))
-    if tag == SOP_CLASSES_IN_STUDY:
-        return "\\".join(_sop_classes_in_study(tx, row))
+def main_tag(record: ResourceRecord, tag: str) -> str | None:
+    """Value of a main DICOM tag ``gggg,eeee`` of a resource, or of its nearest ancestor."""
+    if tag in record.tags:
+        return record.tags[tag]
+    for _, tags in sorted(record.ancestors_tags.items(), reverse=True):
+        if tag in tags:
+            return tags[tag]
     return None
 
 
-def modalities_in_study(tx: ReadTransaction, study: ResourceRow) -> list[str]:
-    """Modality of each series of a study, sorted, each once."""
+def computed_value(tx: ReadTransaction, row: ResourceRow, computed: ComputedTag) -> str | None:
+    """Value of a computed tag; None at another level than its own."""
+    if computed.level is not row.level:
+        return None
+    if computed.aggregate is Aggregate.CONSTANT:
+        return computed.value
+    if computed.aggregate is Aggregate.COUNT:
+        return str(getattr(tx.resource_statistics(row), _COUNTERS[computed.child_level]))
+    if computed.source_tag == SOP_CLASS_UID:
+        return computed.join(_distinct(tx, row, computed.child_level, _METADATA, _sop_class))
+    assert computed.source_tag is not None
+    tag = format_tag(computed.source_tag)
+    values = _distinct(
+        tx, row, computed.child_level, _BARE, lambda record: record.tags.get(tag, "")
+    )
+    return computed.join(values)
 
-    def modality(record: ResourceRecord) -> str:
-        return record.tags.get(MODALITY, "")
 
-    return _distinct(tx, study, ResourceType.SERIES, _BARE, modality)
-
-
-def _sop_classes_in_study(tx: ReadTransaction, study: ResourceRow) -> list[str]:
-    def sop_class(record: ResourceRecord) -> str:
-        item = record.metadata.get(MetadataType.SOP_CLASS_UID)
-        return "" if item is None else item.value
-
-    return _distinct(tx, study, ResourceType.INSTANCE, _METADATA, sop_class)
+def _sop_class(record: ResourceRecord) -> str:
+    item = record.metadata.get(MetadataType.SOP_CLASS_UID)
+    return "" if item is None else item.value
 
 
 def _distinct(
@@ -178,8 +142,8 @@ def _distinct(
     level: ResourceType,
     parts: ExpandParts,
     value_of: Callable[[ResourceRecord], str],
-) -> list[str]:
-    """Distinct values that are not empty, of all descendants at a level, slice by slice."""
+) -> set[str]:
+    """Distinct values of all descendants at a level, slice by slice."""
     values: set[str] = set()
     after: str | None = None
     while rows := tx.descendants(row, level, after=after, limit=_SLICE):
@@ -187,7 +151,7 @@ def _distinct(
         after = rows[-1].public_id
         if len(rows) < _SLICE:
             break
-    return sorted(values - {""})
+    return values
 
 
 def first_instance(tx: ReadTransaction, row: ResourceRow) -> ResourceRow | None:

@@ -5,11 +5,14 @@ Source: REST API, ``GET /{level}/{id}``.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 from orthanc_tw.core.content import Content, View
-from orthanc_tw.core.main_tags_json import format_main_tags
 from orthanc_tw.core.names import Names
+from orthanc_tw.dicom.main_tag_json import format_main_tags
 from orthanc_tw.index.gateway import Attachment, ResourceRecord
-from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import ContentType, MetadataType
 
@@ -34,7 +37,7 @@ def resource_json(record: ResourceRecord, view: View, names: Names) -> JsonObjec
     level, content = record.level, view.content
     answer: JsonObject = {"ID": record.public_id, "Type": level.label}
     if Content.MAIN_DICOM_TAGS in content:
-        answer["MainDicomTags"] = format_main_tags(record.tags, view.format)
+        answer["MainDicomTags"] = format_main_tags(_main_tags(record), view.format)
         if level is ResourceType.STUDY:
             patient = record.ancestors_tags.get(ResourceType.PATIENT, {})
             answer["PatientMainDicomTags"] = format_main_tags(patient, view.format)
@@ -59,6 +62,14 @@ def resource_json(record: ResourceRecord, view: View, names: Names) -> JsonObjec
     if Content.LEGACY in content:
         answer.update(_legacy(record))
     return answer
+
+
+def _main_tags(record: ResourceRecord) -> Mapping[str, JsonValue]:
+    """Text from the tags, sequences (``ExtraMainDicomTags``) from their metadata."""
+    sequences = record.metadata.get(MetadataType.MAIN_DICOM_SEQUENCES)
+    if sequences is None:
+        return record.tags
+    return {**record.tags, **json.loads(sequences.value)}
 
 
 def _legacy(record: ResourceRecord) -> JsonObject:

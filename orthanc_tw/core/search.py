@@ -9,17 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orthanc_tw.core.matching import Matcher, list_matcher, tag_matcher
-from orthanc_tw.core.requested import (
-    COMPUTED,
-    MODALITIES_IN_STUDY,
-    MODALITY,
-    SOP_CLASS_UID,
-    IndexedTags,
-)
+from orthanc_tw.core.requested import MODALITIES_IN_STUDY, SOP_CLASS_UID, IndexedTags
+from orthanc_tw.dicom.requested_tags import computed_tag
 from orthanc_tw.dicom.tags import format_tag, parse_tag
 from orthanc_tw.index.gateway import TagConstraint
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import MetadataType
+
+_MODALITY = "0008,0060"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +38,15 @@ class Criteria:
 
     :ivar constraints: for the index
     :ivar metadata: matchers by number of metadata
-    :ivar computed: matchers by computed tag of the level
+    :ivar computed: matchers by computed tag
     :ivar in_file: matchers by tag that only the file has
     :ivar is_void: no resource can match
     """
 
     constraints: list[TagConstraint] = field(default_factory=list)
     metadata: dict[int, Matcher] = field(default_factory=dict)
-    computed: dict[str, Matcher] = field(default_factory=dict)
-    in_file: dict[str, Matcher] = field(default_factory=dict)
+    computed: dict[int, Matcher] = field(default_factory=dict)
+    in_file: dict[int, Matcher] = field(default_factory=dict)
     is_void: bool = False
 
     @property
@@ -85,28 +82,27 @@ def criteria_of(
     """
     criteria = Criteria()
     for name, value in query.items():
-        number = parse_tag(name)
-        tag = format_tag(number)
-        if tag in COMPUTED:
+        tag = parse_tag(name)
+        if computed_tag(tag) is not None:
             matcher = list_matcher(value, case_sensitive=case_sensitive)
         else:
-            matcher = tag_matcher(number, value, case_sensitive=case_sensitive)
+            matcher = tag_matcher(tag, value, case_sensitive=case_sensitive)
         if matcher is not None:
             _add(criteria, level, tag, matcher, indexed)
     return criteria
 
 
 def _add(
-    criteria: Criteria, level: ResourceType, tag: str, matcher: Matcher, indexed: IndexedTags
+    criteria: Criteria, level: ResourceType, tag: int, matcher: Matcher, indexed: IndexedTags
 ) -> None:
     owners = [owner for owner in ResourceType if tag in indexed.levels.get(owner, ())]
     above = [owner for owner in owners if owner <= level]
     if tag == MODALITIES_IN_STUDY and level is ResourceType.STUDY:
-        criteria.constraints.append(matcher.on(MODALITY, ResourceType.SERIES))
-    elif tag in COMPUTED:
+        criteria.constraints.append(matcher.on(_MODALITY, ResourceType.SERIES))
+    elif computed_tag(tag) is not None:
         criteria.computed[tag] = matcher
     elif above:
-        criteria.constraints.append(matcher.on(tag, max(above)))
+        criteria.constraints.append(matcher.on(format_tag(tag), max(above)))
     elif tag == SOP_CLASS_UID and level is ResourceType.INSTANCE:
         criteria.metadata[MetadataType.SOP_CLASS_UID] = matcher
     elif owners:

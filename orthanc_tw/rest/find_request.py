@@ -9,8 +9,9 @@ from orthanc_tw.core.content import DEFAULT, View, parse_content
 from orthanc_tw.core.find import FindSettings
 from orthanc_tw.core.matching import text_matcher
 from orthanc_tw.core.names import Names
-from orthanc_tw.core.requested import IndexedTags, RequestedTags
+from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.search import Criteria, OrderKey, Search, criteria_of
+from orthanc_tw.dicom.requested_tags import RequestedTags
 from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.dicom.tags import format_tag, parse_tag
 from orthanc_tw.model.errors import ErrorCode, OrthancError
@@ -113,7 +114,7 @@ def view_of_body(body: Body) -> View | None:
     requested = RequestedTags()
     names = strings(body, "RequestedTags")
     if names is not None:
-        requested = _known_tags(lambda: RequestedTags.parse(names))
+        requested = _known_tags(lambda: RequestedTags.of(names))
     tag_format = format_of_body(body)
     content = strings(body, "ResponseContent")
     if content is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.web.server import Request
@@ -11,6 +12,8 @@ from twisted.web.server import Request
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.rest.http import JSON_TYPE, json_body
 
+T = TypeVar("T")
+D = TypeVar("D")
 NextChunk = Callable[[], "bytes | Deferred[bytes]"]
 #: Writes chunks until an empty one, no faster than the client takes them, and finishes the
 #: request (`Streamer.send_chunks`).
@@ -18,22 +21,27 @@ SendChunks = Callable[[Request, NextChunk], Deferred[None]]
 Pages = AsyncIterator[Sequence[JsonValue]]
 
 
+async def _next(iterator: AsyncIterator[T], default: D) -> T | D:
+    # Not anext(iterator, default): in CPython 3.11 what it returns cannot be thrown into, so
+    # it breaks when a Deferred fails inside.
+    try:
+        return await iterator.__anext__()
+    except StopAsyncIteration:
+        return default
+
+
 async def json_list(request: Request, pages: Pages, send_chunks: SendChunks) -> bytes | None:
     """Answer with one list made of all pages. Errors of the first two become error answers.
 
     :returns: the body, or None if it was sent in chunks
     """
-    first = await anext(pages, ())
-    second = await anext(pages, None)
+    first = await _next(pages, ())
+    second = await _next(pages, None)
     if second is None:
-        return json_body(request, list(first))
+        return json_body(request, list(first or ()))
     request.responseHeaders.setRawHeaders(b"content-type", [JSON_TYPE])
-    chunks = _encoded(first, second, pages)
-
-    async def step() -> bytes:
-        return await anext(chunks, b"")
-
-    await send_chunks(request, lambda: Deferred.fromCoroutine(step()))
+    chunks = _encoded(first or (), second, pages)
+    await send_chunks(request, lambda: Deferred.fromCoroutine(_next(chunks, b"")))
     return None
 
 
@@ -58,11 +66,7 @@ async def json_object(
         return json_body(request, dict(head))
     request.responseHeaders.setRawHeaders(b"content-type", [JSON_TYPE])
     chunks = _encoded_object(head, entries)
-
-    async def step() -> bytes:
-        return await anext(chunks, b"")
-
-    await send_chunks(request, lambda: Deferred.fromCoroutine(step()))
+    await send_chunks(request, lambda: Deferred.fromCoroutine(_next(chunks, b"")))
     return None
 
 

@@ -17,13 +17,14 @@ from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import IReactorTime, ITCPTransport
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, datetimeToString, parse_qs
+from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.rest.auth import REALM, Authenticator, user_name
 from orthanc_tw.rest.body import EmptyBody, SpooledBody
 from orthanc_tw.rest.errors import BareError, bare
+from orthanc_tw.rest.query import query_arguments
 from orthanc_tw.rest.router import RestRoot
 from orthanc_tw.storage.interface import Spool
 
@@ -86,7 +87,7 @@ class OrthancRequest(Request):
         self.method, self.uri, self.clientproto = method, uri, version
         path, mark, query = uri.partition(b"?")
         self.path = path
-        self.args = parse_qs(query, True) if mark else {}
+        self.args = query_arguments(query) if mark else {}
         self.site = self.channel.site
 
     def refusal(self, length: int | None) -> Exception | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.web.server import Request
 
 from orthanc_tw.core.content import DEFAULT, Content, View, parse_content
-from orthanc_tw.core.requested import RequestedTags
+from orthanc_tw.dicom.requested_tags import parse_requested_tags
 from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.rest.http import argument, has_argument
@@ -33,14 +33,7 @@ def view_of(request: Request, content: Content = DEFAULT) -> View:
 
     :raises OrthancError: BAD_REQUEST for an unknown tag
     """
-    names = [name for name in (argument(request, "requested-tags") or "").split(";") if name]
-    try:
-        requested = RequestedTags.parse(names)
-    except OrthancError as error:
-        raise OrthancError(
-            ErrorCode.BAD_REQUEST,
-            f"Invalid requested-tags argument: Unknown DICOM tag {error.details}",
-        ) from None
+    requested = parse_requested_tags(argument(request, "requested-tags") or "")
     return View(content, format_of(request, TagFormat.SIMPLIFY), requested)
 
 
