@@ -117,8 +117,8 @@ def item_json(
             kind, value = "Sequence", sequence_json(document, element, tag_format, options)
         else:
             kind, value = _leaf(document, item, element, character_set, options)
-        name = tag_name(element.tag, element.private_creator, options.dictionary)
-        add_tag(target, element.tag, name, kind, value, tag_format, element.private_creator)
+        creator = element.private_creator
+        add_tag(target, element.tag, creator, kind, value, tag_format, options.dictionary)
     return target
 
 
@@ -132,18 +132,19 @@ def sequence_json(
 def add_tag(
     target: JsonObject,
     tag: int,
-    name: str,
+    private_creator: str | None,
     kind: str,
     value: JsonValue,
     tag_format: TagFormat,
-    private_creator: str | None = None,
+    dictionary: UserDictionary | None = None,
 ) -> None:
     """Add one tag to a JSON object of that format; ``kind`` is the ``Type`` of ``full``."""
     if tag_format is TagFormat.SIMPLIFY:
-        target[name] = value
+        target[tag_name(tag, private_creator, dictionary)] = value
     elif tag_format is TagFormat.SHORT:
         target[format_tag(tag)] = value
     else:
+        name = tag_name(tag, private_creator, dictionary)
         shown: JsonObject = {"Name": name, "Type": kind, "Value": value}
         if private_creator and is_private(tag):
             shown["PrivateCreator"] = private_creator
