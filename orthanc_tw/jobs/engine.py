@@ -287,7 +287,10 @@ class JobsEngineService(Service):
         }
 
     def observe(self, observer: Callable[[str], None]) -> Callable[[], None]:
-        """Call ``observer`` with the id of every job that has changed; returns what ends that."""
+        """Call ``observer`` with the id of every job that changes or is forgotten.
+
+        Returns what ends that; ``observer`` must not change the jobs.
+        """
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 

@@ -274,7 +274,8 @@ class JobWorker:
         dropped = self._registry.ended(entry)
         if dropped:
             self._ledger.discard(dropped).addErrback(_clean_up_failed)
-        self._changed(entry)
+        for other in (entry, *dropped):
+            self._changed(other)
         fire(entry.waiters, result)
 
 

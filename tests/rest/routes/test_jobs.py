@@ -1,11 +1,12 @@
 """``/jobs`` as topics 20 and 21 of the corpus recorded it."""
 
+import json
 import os
 
-from twisted.python.filepath import FilePath
 from twisted.trial.unittest import SynchronousTestCase
 
-from orthanc_tw.rest.routes.jobs import JobsRoutes
+from orthanc_tw.rest.routes.jobs import JOBS_A_CHUNK, JobsRoutes, _Chunks
+from orthanc_tw.rest.streaming import Streamer
 from orthanc_tw.testing.requests import Answer, InMemorySite
 from tests.jobs.support import Bench, Held, Scripted, leaves_file
 
@@ -20,13 +21,7 @@ class JobsRoutesTests(SynchronousTestCase):
         self.bench = Bench(
             self.mktemp(), self.held, self.failing, Scripted(leaves_file), concurrent_jobs=1
         )
-        self.sent: list[tuple[str, str, str]] = []
-        self.site = InMemorySite(JobsRoutes(self.bench.engine, self.send_file))
-
-    async def send_file(self, request, path: str, content_type: str, filename: str) -> None:
-        self.sent.append((path, content_type, filename))
-        request.write(FilePath(path).getContent())
-        request.finish()
+        self.site = InMemorySite(JobsRoutes(self.bench.engine, Streamer(self.bench.in_thread)))
 
     def ask(self, method: str, path: str) -> Answer:
         answer = self.site.ask(method, path, b"" if method == "POST" else None)
@@ -84,6 +79,32 @@ class JobsRoutesTests(SynchronousTestCase):
             3,
             "A number is expected in the argument: limit",
         )
+
+    def test_output_that_was_lost(self) -> None:
+        """A file that somebody else removed is an error, not an empty answer."""
+        job_id = self.bench.submit("Scripted")
+        os.remove(os.path.join(self.bench.folder, job_id, "archive.zip"))
+        self.assertEqual(self.ask("GET", f"/jobs/{job_id}/archive").json()["OrthancStatus"], 13)
+
+    def test_long_list(self) -> None:
+        """A long list is made while it is sent, and is one list all the same."""
+        self.bench.submit()
+        ids = [self.bench.submit() for _ in range(3 * JOBS_A_CHUNK + 7)]
+        jobs = self.ask("GET", "/jobs?expand").json()
+        self.assertEqual([job["ID"] for job in jobs], self.bench.engine.list_ids())
+        pending = self.ask("GET", "/jobs?expand&state=Pending").json()
+        self.assertEqual([job["ID"] for job in pending], sorted(ids))
+
+    def test_jobs_that_go_while_a_list_is_sent(self) -> None:
+        """They are left out, wherever they are in it, and what is sent stays JSON."""
+        ids = [f"{number:04}" for number in range(4 * JOBS_A_CHUNK)]
+        for gone in (ids, ids[:JOBS_A_CHUNK], ids[-JOBS_A_CHUNK:], ids[JOBS_A_CHUNK:-1], []):
+            left = [job_id for job_id in ids if job_id not in gone]
+            chunks = _Chunks(
+                ids, lambda some, gone=gone: [{"ID": i} for i in some if i not in gone]
+            )
+            text = b"".join(iter(chunks.next_chunk, b""))
+            self.assertEqual([job["ID"] for job in json.loads(text)], left)
 
     def test_unknown(self) -> None:
         """A job that is not there."""
@@ -171,9 +192,10 @@ class JobsRoutesTests(SynchronousTestCase):
         """An output is sent as often as it is asked for, until it is removed."""
         job_id = self.bench.submit("Scripted")
         for _ in range(2):
-            self.assertEqual(self.ask("GET", f"/jobs/{job_id}/archive").body, b"PK")
-        path = os.path.join(self.bench.folder, job_id, "archive.zip")
-        self.assertEqual(self.sent, [(path, "application/zip", "out.zip")] * 2)
+            answer = self.ask("GET", f"/jobs/{job_id}/archive")
+            self.assertEqual((answer.status, answer.body), (200, b"PK"))
+            self.assertEqual(answer.headers["content-type"], "application/zip")
+            self.assertEqual(answer.headers["content-disposition"], 'filename="out.zip"')
         for method in ("GET", "DELETE"):
             self.assert_error(
                 self.ask(method, f"/jobs/{job_id}/nope"), 404, 7, "Job has no such output: nope"
