@@ -266,7 +266,8 @@ class _Run:
     def _pixel_data(self, header: int, vr: bytes) -> None:
         if self._found.pixel_data_offset is None:
             self._found.pixel_data_offset = header
-            self._found.pixel_data_vr = vr.decode("latin-1")
+            # PS3.5 A.1: implicit VR has pixel data in OW.
+            self._found.pixel_data_vr = vr.decode("latin-1") if self._layout.is_explicit else "OW"
 
     def _undefined(self, key: int, vr: bytes, header: int, start: int) -> int:
         """Step over a value of undefined length; the position after it."""

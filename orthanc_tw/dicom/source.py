@@ -76,6 +76,8 @@ class FileSource:
         self._window = self.read(position, JUMP_WINDOW_BYTES if far else WINDOW_BYTES)
         self._start = position
         self._end = position + len(self._window)
+        if not self._window:
+            raise Malformed(f"the file ends before {position}, it should at {self._size_bytes}")
         return self._window, 0
 
     def read(self, position: int, size_bytes: int) -> bytes:
