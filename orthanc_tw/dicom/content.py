@@ -10,16 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from orthanc_tw.dicom.document import Document, Element, Item
+from orthanc_tw.dicom.document import NUMBER_BYTES, Document, Element, Item
 from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.dicom.tags import UserDictionary, format_tag, parse_tag
 
 OCTET_STREAM = "application/octet-stream"
-_UNITS = {
-    **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
-    **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
-    **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +47,7 @@ class ContentValue:
 
     def chunks(self, size_bytes: int = 64 * 1024) -> Iterator[bytes]:
         """The bytes, at most ``size_bytes`` (a multiple of 8) at a time. Blocks on the file."""
-        file, done = self.document.file, 0
-        while done < self.length:
-            file.seek(self.offset + done)
-            data = file.read(min(size_bytes, self.length - done))
-            if not data:
-                return
-            done += len(data)
-            yield _swap(data, self.swapped_bytes)
+        return self.document.chunks(self.offset, self.length, size_bytes, self.swapped_bytes)
 
 
 def content(
@@ -124,7 +112,7 @@ def _value(
 
 
 def _range(document: Document, item: Item, element: Element) -> ContentValue:
-    unit = 1 if item.little_endian else _UNITS.get(element.vr, 1)
+    unit = 1 if item.little_endian else NUMBER_BYTES.get(element.vr, 1)
     return ContentValue(document, element.offset, element.length, unit)
 
 
@@ -132,13 +120,3 @@ def _index(text: str, count: int) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         return None
     return int(text) if int(text) < count else None
-
-
-def _swap(data: bytes, unit: int) -> bytes:
-    if unit == 1:
-        return data
-    usable = len(data) // unit * unit
-    swapped = bytearray(usable)
-    for byte in range(unit):
-        swapped[byte::unit] = data[unit - 1 - byte : usable : unit]
-    return bytes(swapped) + data[usable:]

@@ -17,9 +17,10 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
 from pydicom.uid import (
@@ -30,9 +31,6 @@ from pydicom.uid import (
 )
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
 
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
 _FILE_ID_COMPONENT = re.compile(r"[A-Z0-9_]{1,8}")
@@ -240,17 +238,17 @@ class DicomDirectory:
 
 def _references(header: Dataset, file_id: Sequence[str]) -> bytes:
     """The elements of an IMAGE record that refer to the file (PS3.3 table F.3-3)."""
-    meta = getattr(header, "file_meta", None) or {}
+    meta = getattr(header, "file_meta", None) or Dataset()
     # The dataset decides where the meta information says something else: so does Orthanc
-    sop_class = header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or ""
-    sop_instance = header.get("SOPInstanceUID") or meta.get("MediaStorageSOPInstanceUID") or ""
-    syntax = meta.get("TransferSyntaxUID") or _guessed_syntax(header)
+    sop_class = _value(header, 0x00080016) or _value(meta, 0x00020002)
+    sop_instance = _value(header, 0x00080018) or _value(meta, 0x00020003)
+    syntax = _value(meta, 0x00020010) or _guessed_syntax(header).encode("ascii")
     return b"".join(
         (
             _element(0x00041500, b"CS", "\\".join(file_id).encode("ascii")),
-            _element(0x00041510, b"UI", str(sop_class).encode("ascii", "replace")),
-            _element(0x00041511, b"UI", str(sop_instance).encode("ascii", "replace")),
-            _element(0x00041512, b"UI", str(syntax).encode("ascii", "replace")),
+            _element(0x00041510, b"UI", sop_class),
+            _element(0x00041511, b"UI", sop_instance),
+            _element(0x00041512, b"UI", syntax),
         )
     )
 
@@ -264,20 +262,27 @@ def _guessed_syntax(header: Dataset) -> str:
 
 
 def _value(header: Dataset, tag: int) -> bytes:
-    """Encoded value of an element of text, without padding; empty if it is absent."""
+    """Encoded value of an element of text, without padding; empty if it is absent.
+
+    A value that makes no sense at all counts as absent, rather than spoil a whole media.
+    """
     if tag not in header:
         return b""
-    element = header.get_item(tag)
-    if isinstance(element, RawDataElement):
-        if element.value is not None:
-            return bytes(element.value).rstrip(b" \0")
-        if not element.length:
-            return b""
-        element = header[tag]  # a deferred value: this reads it
-    buffer = DicomBytesIO()
-    buffer.is_little_endian = True
-    buffer.is_implicit_VR = True
-    write_data_element(buffer, element, header.get("SpecificCharacterSet"))
+    try:
+        element = header.get_item(tag)
+        if isinstance(element, RawDataElement):
+            if element.value is not None:
+                return bytes(element.value).rstrip(b" \0")
+            if not element.length:
+                return b""
+            element = header[tag]  # a deferred value: this reads it
+        buffer = DicomBytesIO()
+        buffer.is_little_endian = True
+        buffer.is_implicit_VR = True
+        write_data_element(buffer, element, header.get("SpecificCharacterSet"))
+    except Exception:
+        # pydicom raises whatever comes to hand for a malformed element
+        return b""
     return buffer.getvalue()[8:].rstrip(b" \0")  # after tag and length
 
 

@@ -20,6 +20,12 @@ IMPLICIT = "1.2.840.10008.1.2"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 _CHUNK_BYTES = 64 * 1024
+# Size of the numbers of a value, which big endian files have the other way round
+NUMBER_BYTES = {
+    **dict.fromkeys(("AT", "OW", "SS", "US"), 2),
+    **dict.fromkeys(("FL", "OF", "OL", "SL", "UL"), 4),
+    **dict.fromkeys(("FD", "OD", "OV", "SV", "UV"), 8),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,23 @@ class Document:
         self.file.seek(element.offset)
         return self.file.read(length)
 
+    def chunks(
+        self, offset: int, length: int, size_bytes: int = _CHUNK_BYTES, swapped_bytes: int = 1
+    ) -> Iterator[bytes]:
+        """A range of the file, piece by piece. Blocks on the file.
+
+        :param size_bytes: of a piece, at most; a multiple of ``swapped_bytes``
+        :param swapped_bytes: size of numbers whose bytes are to be put in the other order
+        """
+        done = 0
+        while done < length:
+            self.file.seek(offset + done)
+            data = self.file.read(min(size_bytes, length - done))
+            if not data:
+                return
+            done += len(data)
+            yield _swap(data, swapped_bytes)
+
     def close(self) -> None:
         """Free the temporary file, if there is one; the file of the caller stays open."""
         if self.is_temporary:
@@ -134,3 +157,13 @@ def inflate(file: BinaryIO, offset: int, limit_bytes: int) -> IO[bytes]:
         target.close()
         raise
     return cast("IO[bytes]", target)
+
+
+def _swap(data: bytes, unit: int) -> bytes:
+    if unit == 1:
+        return data
+    usable = len(data) // unit * unit
+    swapped = bytearray(usable)
+    for byte in range(unit):
+        swapped[byte::unit] = data[unit - 1 - byte : usable : unit]
+    return bytes(swapped) + data[usable:]

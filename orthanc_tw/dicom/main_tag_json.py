@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 from orthanc_tw.dicom.shared_tags import convert
 from orthanc_tw.dicom.tag_json import TagFormat, add_tag
-from orthanc_tw.dicom.tag_names import tag_name
 from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 
@@ -35,5 +34,5 @@ def format_main_tags(
         if isinstance(value, Sequence) and not isinstance(value, str):
             kind = "Sequence"
             value = [convert(item, tag_format) for item in value if isinstance(item, Mapping)]
-        add_tag(target, tag, tag_name(tag, None, dictionary), kind, value, tag_format)
+        add_tag(target, tag, None, kind, value, tag_format, dictionary)
     return target

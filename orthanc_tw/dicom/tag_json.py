@@ -24,6 +24,7 @@ from orthanc_tw.model.json_types import JsonObject, JsonValue
 MAX_TEXT_BYTES = 256
 _MAX_READ_BYTES = 64 * 1024 * 1024
 _NUMBERS = {"SL": "i", "SS": "h", "UL": "I", "US": "H"}
+BINARY_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SV", "UN", "UV"))
 _FLOATS = {"FD": "d", "FL": "f"}
 _SHORT_TEXT = ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI")
 _TEXT = frozenset((*_SHORT_TEXT, "LT", "ST", "UR", "UT"))
@@ -116,8 +117,8 @@ def item_json(
             kind, value = "Sequence", sequence_json(document, element, tag_format, options)
         else:
             kind, value = _leaf(document, item, element, character_set, options)
-        name = tag_name(element.tag, element.private_creator, options.dictionary)
-        add_tag(target, element.tag, name, kind, value, tag_format, element.private_creator)
+        creator = element.private_creator
+        add_tag(target, element.tag, creator, kind, value, tag_format, options.dictionary)
     return target
 
 
@@ -131,18 +132,19 @@ def sequence_json(
 def add_tag(
     target: JsonObject,
     tag: int,
-    name: str,
+    private_creator: str | None,
     kind: str,
     value: JsonValue,
     tag_format: TagFormat,
-    private_creator: str | None = None,
+    dictionary: UserDictionary | None = None,
 ) -> None:
     """Add one tag to a JSON object of that format; ``kind`` is the ``Type`` of ``full``."""
     if tag_format is TagFormat.SIMPLIFY:
-        target[name] = value
+        target[tag_name(tag, private_creator, dictionary)] = value
     elif tag_format is TagFormat.SHORT:
         target[format_tag(tag)] = value
     else:
+        name = tag_name(tag, private_creator, dictionary)
         shown: JsonObject = {"Name": name, "Type": kind, "Value": value}
         if private_creator and is_private(tag):
             shown["PrivateCreator"] = private_creator
@@ -178,7 +180,7 @@ def _leaf(
     most = 64 * options.max_text_bytes if limited else _MAX_READ_BYTES
     if element.length > most:
         return "TooLong", None
-    text = _text(document.read(element), element.vr, item.little_endian, character_set)
+    text = value_text(document.read(element), element.vr, item.little_endian, character_set)
     if limited and len(text.encode("utf-8", "replace")) > options.max_text_bytes:
         return "TooLong", None
     return "String", text
@@ -194,7 +196,8 @@ def _is_shown(element: Element, dictionary: UserDictionary | None) -> bool:
     )
 
 
-def _text(value: bytes, vr: str, little_endian: bool, character_set: CharacterSet) -> str:
+def value_text(value: bytes, vr: str, little_endian: bool, character_set: CharacterSet) -> str:
+    """Text of the bytes of a value: numbers and tags too, several joined by backslashes."""
     order = "<" if little_endian else ">"
     if vr in _NUMBERS:
         return "\\".join(map(str, _unpack(value, order + _NUMBERS[vr])))

@@ -158,11 +158,27 @@ class FileTests(SynchronousTestCase):
             with self.assertRaises(ValueError):
                 DicomDirectory().add(header, wrong)
 
+    def test_malformed_value(self) -> None:
+        """An element that cannot be read counts as absent; the rest is written."""
+        data = (DATA / "test_files" / "CT_small.dcm").read_bytes()
+        accession = data.index(b"\x08\x00\x50\x00SH")
+        broken = data[: accession + 4] + b"S\xff" + data[accession + 6 :]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            header = pydicom.dcmread(io.BytesIO(broken), stop_before_pixels=True)
+            directory = DicomDirectory()
+            directory.add(header, ["A"])
+        records = pydicom.dcmread(io.BytesIO(written(directory))).DirectoryRecordSequence
+        self.assertEqual(records[1].AccessionNumber, "")
+        self.assertEqual(records[0].PatientName, "CompressedSamples^CT1")
+
     def test_value_too_long(self) -> None:
         """A value that no element with a short length can hold is a bad file."""
         header = Dataset()
         header.PatientID = "1"
-        header.PatientName = "x" * 70000
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            header.PatientName = "x" * 70000
         with self.assertRaises(OrthancError) as caught:
             DicomDirectory().add(header, ["A"])
         self.assertEqual(caught.exception.code, ErrorCode.BAD_FILE_FORMAT)
