@@ -2,21 +2,35 @@
 
 A kind is a factory registered by its type name; a running job is an object with a
 generator of steps. The engine drives ``steps()`` with a Cooperator: each yielded
-Deferred is one step. After a step the engine saves ``progress``, ``cursor`` and
-``content`` and looks at the pause and cancel flags. After a pause, a restart of the
-server or a retry the job is created again from its parameters and its last saved
-cursor: doing a step twice must leave the same result.
+Deferred is one step. After a step the engine looks at the pause and cancel flags, and
+saves ``progress``, ``cursor`` and ``content`` if the last save was long enough ago; a step
+whose Deferred fires with `CHECKPOINT` has them saved durably before the next one begins.
+A step is over when its Deferred fires: what it changes of cursor and progress is best
+changed in a callback of that, since what follows the ``yield`` runs with the next step.
+After a pause, a restart of the server or a retry the job is created again from its
+parameters and its last saved cursor: the steps done since then are done twice, which must
+leave the same result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import enum
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.model.json_types import JsonObject
+
+
+class StepResult(enum.Enum):
+    """What a step's Deferred may fire with to ask something of the engine."""
+
+    CHECKPOINT = "checkpoint"
+
+
+CHECKPOINT: Final = StepResult.CHECKPOINT
 
 
 class RetryLater(Exception):
@@ -103,6 +117,14 @@ class JobKind(Protocol):
     ) -> Job: ...
 
 
+@runtime_checkable
+class RefusesResubmission(Protocol):
+    """A `JobKind` whose failed jobs cannot start over, with the ``Details`` that say so."""
+
+    @property
+    def resubmit_refusal(self) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class JobRequest:
     """A submission.
@@ -145,8 +167,28 @@ class JobsEngine(Protocol):
         """The public JSON of a job, or None."""
         ...
 
-    def list_ids(self) -> list[str]: ...
+    def list_ids(self) -> list[str]:
+        """Sorted, as all lists of jobs are."""
+        ...
+
+    def find_ids(
+        self,
+        *,
+        states: Collection[str] = (),
+        kinds: Collection[str] = (),
+        after: str = "",
+        limit: int = 0,
+    ) -> list[str]:
+        """Ids greater than ``after``; empty ``states`` or ``kinds`` are any, ``limit`` 0 is all."""
+        ...
+
     def describe_all(self) -> list[JsonObject]: ...
+    def observe(self, observer: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``observer`` with the id of every job that changes or is forgotten; returns
+        what ends that.
+        """
+        ...
+
     def pause(self, job_id: str) -> Deferred[bool]:
         """False if there is no such job or its state forbids it."""
         ...

@@ -1,0 +1,390 @@
+"""The jobs engine: what the routes call, and the service that starts and stops it.
+
+Puts the state machine, the registry, the scheduler, the rows and the folders together.
+Everything is called in the reactor thread; files are touched in threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from itertools import islice
+from typing import Any, TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import Cooperator
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from orthanc_tw.jobs.describe import describe_job
+from orthanc_tw.jobs.folders import JobFolders
+from orthanc_tw.jobs.intake import JobIntake
+from orthanc_tw.jobs.interface import JobKind, JobRequest, JobResult, Output
+from orthanc_tw.jobs.ledger import JobLedger
+from orthanc_tw.jobs.loading import load_jobs
+from orthanc_tw.jobs.record import JobEntry
+from orthanc_tw.jobs.registry import JobsRegistry
+from orthanc_tw.jobs.run import Steps, fire
+from orthanc_tw.jobs.scheduler import Scheduler
+from orthanc_tw.jobs.settings import JobsSettings
+from orthanc_tw.jobs.steering import JobSteering
+from orthanc_tw.jobs.store import JobStore
+from orthanc_tw.jobs.worker import JobWorker
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.jobs import JobState
+from orthanc_tw.model.json_types import JsonObject
+
+T = TypeVar("T")
+
+_log = Logger()
+
+
+class JobsEngineService(Service):
+    """`orthanc_tw.jobs.interface.JobsEngine` as a service.
+
+    :param kinds: the types of jobs; `register` adds more before the start
+    :param clock: delays and running times
+    :param cooperator: what the slots run on
+    :param in_thread: runs a blocking function in a thread of a pool (``deferToThreadPool``)
+    :param make_id: ids of new jobs, random UUIDs in their usual text form
+    :param now_s: the time of day, POSIX seconds
+    """
+
+    name = "jobs"
+
+    def __init__(
+        self,
+        settings: JobsSettings,
+        kinds: Iterable[JobKind],
+        store: JobStore,
+        *,
+        clock: IReactorTime,
+        cooperator: Cooperator,
+        in_thread: Callable[..., Deferred[Any]],
+        make_id: Callable[[], str],
+        now_s: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._kinds = {kind.type_name: kind for kind in kinds}
+        self._store = store
+        self._clock = clock
+        self._in_thread = in_thread
+        self._now_s = now_s
+        self._registry = JobsRegistry(settings.history_size, settings.media_archive_size)
+        self._ledger = JobLedger(store, JobFolders(settings.folder), in_thread, settings.save_jobs)
+        self._scheduler = Scheduler(cooperator, settings.concurrent_jobs, self._take)
+        self._worker = JobWorker(
+            kinds=self._kinds,
+            registry=self._registry,
+            ledger=self._ledger,
+            clock=clock,
+            now_s=now_s,
+            in_thread=in_thread,
+            save_interval_s=settings.save_interval_s,
+            enqueue=self._enqueue,
+            changed=self._changed,
+        )
+        self._intake = JobIntake(
+            kinds=self._kinds,
+            registry=self._registry,
+            ledger=self._ledger,
+            worker=self._worker,
+            limit_jobs=settings.limit_jobs,
+            make_id=make_id,
+            now_s=now_s,
+            enqueue=self._enqueue,
+        )
+        self._steering = JobSteering(
+            kinds=self._kinds,
+            registry=self._registry,
+            ledger=self._ledger,
+            worker=self._worker,
+            now_s=now_s,
+            enqueue=self._enqueue,
+            left_queue=self._intake.admission.update,
+            changed=self._changed,
+        )
+        self._observers: list[Callable[[str], None]] = []
+        self._started: bool | Failure = False
+        self._stopping = False
+        self._loading: Deferred[None] = succeed(None)
+        self._ready: list[Deferred[Any]] = []
+
+    def register(self, kind: JobKind) -> None:
+        """Add a type of job, before the service starts."""
+        self._kinds[kind.type_name] = kind
+
+    # Starting and stopping
+
+    def startService(self) -> None:
+        """Load the saved jobs, then run jobs."""
+        Service.startService(self)
+        self._loading = Deferred.fromCoroutine(self._load()).addErrback(self._not_loaded)
+
+    def when_ready(self) -> Deferred[None]:
+        """Fires when the saved jobs are loaded; fails if they cannot be."""
+        if self._started is True:
+            return succeed(None)
+        if isinstance(self._started, Failure):
+            return fail(self._started)
+        ready: Deferred[None] = Deferred()
+        self._ready.append(ready)
+        return ready
+
+    async def _load(self) -> None:
+        entries = await load_jobs(
+            self._store,
+            self._ledger.folders,
+            self._in_thread,
+            save_jobs=self._settings.save_jobs,
+            reload_jobs=self._settings.reload_jobs,
+        )
+        for entry in entries:
+            self._intake.submitted = max(self._intake.submitted, entry.order)
+            self._registry.add(entry)
+        self._restore_history(entries)
+        self._started = True
+        if not self._stopping:
+            self._scheduler.start()
+            for entry in entries:
+                if entry.state is JobState.PENDING:
+                    self._enqueue(entry)
+        fire(self._ready, None)
+
+    def _restore_history(self, entries: Iterable[JobEntry]) -> None:
+        ended = [entry for entry in entries if entry.state.is_final]
+        for entry in sorted(ended, key=lambda entry: (entry.completed_s or 0.0, entry.order)):
+            if entry.outputs:
+                for other in self._registry.outputs_kept(entry):
+                    self._forget(self._ledger.drop_outputs(other, list(other.outputs)))
+            self._forget(self._ledger.discard(self._registry.ended(entry)))
+
+    def _not_loaded(self, failure: Failure) -> None:
+        _log.failure("The saved jobs could not be loaded: no job will run", failure)
+        self._started = failure
+        fire(self._ready, failure)
+
+    def stopService(self) -> Deferred[None]:
+        """Let the steps under way end (within the grace), save every row."""
+        Service.stopService(self)
+        self._stopping = True
+        error = _stopping_error()
+        self._intake.admission.close(error)
+        running = [entry.run for entry in self._registry if entry.run is not None]
+        for run in running:
+            run.ask_stop()
+
+        def interrupt() -> None:
+            for run in running:
+                run.interrupt()
+
+        impatience = self._clock.callLater(self._settings.stop_grace_s, interrupt)
+
+        def slots_ended(_: object) -> Deferred[None]:
+            if impatience.active():
+                impatience.cancel()
+            for entry in self._registry:
+                self._worker.forget_delay(entry)
+                self._worker.abandon(entry)
+            # What a final row being written tells is still told to who waits.
+            return self._ledger.flush()
+
+        def flushed(result: T) -> T:
+            for entry in self._registry:
+                fire(entry.waiters, Failure(error))
+            return result
+
+        stopped = self._loading.addBoth(lambda _: self._scheduler.stop())
+        return stopped.addCallback(slots_ended).addBoth(flushed)
+
+    # Submitting and waiting
+
+    def submit(self, request: JobRequest) -> Deferred[str]:
+        """Queue a job; fires with its id once its row is durable.
+
+        With ``LimitJobs`` pending it waits for a place; cancelling it then submits nothing.
+        Later it does not take the submission back.
+
+        Fails with `OrthancError`: NOT_IMPLEMENTED for an unknown kind, or what the kind
+        refuses its parameters with; 503 if the server stops.
+        """
+        return Deferred.fromCoroutine(self._submit(request))
+
+    async def _submit(self, request: JobRequest) -> str:
+        if request.kind not in self._kinds:
+            raise OrthancError(ErrorCode.NOT_IMPLEMENTED, f"Unknown type of job: {request.kind}")
+        await self.when_ready()
+        if self._stopping:
+            raise _stopping_error()
+        return await self._intake.submit(request)
+
+    def wait(self, job_id: str) -> Deferred[JobResult]:
+        """Fires when the job has ended. Cancelling this Deferred does not cancel the job.
+
+        Fails with `OrthancError`: INEXISTENT_ITEM if there is no such job, 503 if the server
+        stops before the job has ended.
+        """
+        entry = self._registry.get(job_id)
+        if entry is None:
+            return fail(OrthancError(ErrorCode.INEXISTENT_ITEM, f"No job found with id: {job_id}"))
+        if entry.state.is_final:
+            return succeed(entry.result())
+        waiting: Deferred[JobResult] = Deferred(lambda it: entry.waiters.remove(it))
+        entry.waiters.append(waiting)
+        return waiting
+
+    # Looking
+
+    def describe(self, job_id: str) -> JsonObject | None:
+        """The public JSON of a job, or None."""
+        entry = self._registry.get(job_id)
+        return None if entry is None else describe_job(entry, self._now_s())
+
+    def list_ids(self) -> list[str]:
+        """The ids of all jobs, sorted."""
+        return [entry.job_id for entry in self._registry]
+
+    def describe_all(self) -> list[JsonObject]:
+        """The public JSON of all jobs in the order of their ids."""
+        now_s = self._now_s()
+        return [describe_job(entry, now_s) for entry in self._registry]
+
+    def find_ids(
+        self,
+        *,
+        states: Collection[str] = (),
+        kinds: Collection[str] = (),
+        after: str = "",
+        limit: int = 0,
+    ) -> list[str]:
+        """The ids of jobs in one of ``states`` and of one of ``kinds`` (empty: any), sorted.
+
+        :param after: only ids greater than it, the last of the page before
+        :param limit: how many at most, 0 for all
+        """
+        found = (
+            entry.job_id
+            for entry in self._registry
+            if entry.job_id > after
+            and (not states or entry.state.value in states)
+            and (not kinds or entry.kind in kinds)
+        )
+        return list(islice(found, limit or None))
+
+    def counts(self) -> Mapping[str, int]:
+        """``pending``, ``running``, ``success``, ``failed`` now, ``total_*`` since the start."""
+        now = self._registry.counts()
+        totals = self._worker.totals
+        return {
+            "pending": now[JobState.PENDING],
+            "running": now[JobState.RUNNING],
+            "success": now[JobState.SUCCESS],
+            "failed": now[JobState.FAILURE],
+            "total_completed": totals[JobState.SUCCESS] + totals[JobState.FAILURE],
+            "total_success": totals[JobState.SUCCESS],
+            "total_failed": totals[JobState.FAILURE],
+        }
+
+    def observe(self, observer: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``observer`` with the id of every job that changes or is forgotten.
+
+        Returns what ends that; ``observer`` must not change the jobs.
+        """
+        self._observers.append(observer)
+        return lambda: self._observers.remove(observer)
+
+    # Steering
+
+    def pause(self, job_id: str) -> Deferred[bool]:
+        """Make a job wait; a running one after the step under way. No effect once it has ended.
+
+        False if there is no such job.
+        """
+        entry = self._registry.get(job_id)
+        return succeed(False) if entry is None else self._steering.pause(entry)
+
+    def resume(self, job_id: str) -> Deferred[bool]:
+        """Let a paused job go on at its cursor. False if it is not paused."""
+        entry = self._registry.get(job_id)
+        return succeed(False) if entry is None else self._steering.resume(entry)
+
+    def cancel(self, job_id: str) -> Deferred[bool]:
+        """End a job; of a running one the step under way is cancelled. No effect once ended.
+
+        False if there is no such job.
+        """
+        entry = self._registry.get(job_id)
+        return succeed(False) if entry is None else self._steering.cancel(entry)
+
+    def resubmit(self, job_id: str) -> Deferred[bool]:
+        """Let a failed job start over. False if it has not failed.
+
+        Fails with `OrthancError`: BAD_SEQUENCE_OF_CALLS if its kind cannot do that.
+        """
+        entry = self._registry.get(job_id)
+        return succeed(False) if entry is None else self._steering.resubmit(entry)
+
+    def delete(self, job_id: str) -> Deferred[bool]:
+        """Remove an ended job and its outputs. False if there is none such."""
+        entry = self._registry.get(job_id)
+        if entry is None or not entry.state.is_final:
+            return succeed(False)
+        self._registry.remove(entry)
+        self._changed(entry)
+        return self._ledger.discard([entry]).addCallback(lambda _: True)
+
+    # Outputs
+
+    def output(self, job_id: str, key: str) -> Output | None:
+        """A file that an ended job has left, or None."""
+        entry = self._registry.get(job_id)
+        stored = None if entry is None else entry.outputs.get(key)
+        if entry is None or stored is None or entry.state is not JobState.SUCCESS:
+            return None
+        self._registry.outputs_used(entry)
+        return stored.as_output(self._ledger.folders.path(job_id))
+
+    def delete_output(self, job_id: str, key: str) -> Deferred[bool]:
+        """Remove a file that an ended job has left. False if there is none such."""
+        entry = self._registry.get(job_id)
+        if entry is None or key not in entry.outputs or entry.state is not JobState.SUCCESS:
+            return succeed(False)
+        dropped = self._ledger.drop_outputs(entry, [key])
+        if not entry.outputs:
+            self._registry.outputs_gone(entry)
+        return dropped.addCallback(lambda _: True)
+
+    # Between them
+
+    def _take(self) -> Steps | None:
+        entry = self._registry.pop()
+        if entry is None:
+            return None
+        steps = self._worker.work(entry)
+        self._intake.admission.update()
+        return steps
+
+    def _enqueue(self, entry: JobEntry) -> None:
+        self._registry.enqueue(entry)
+        self._changed(entry)
+        self._scheduler.wake()
+
+    def _changed(self, entry: JobEntry) -> None:
+        for observer in list(self._observers):
+            self._tell(observer, entry.job_id)
+
+    @staticmethod
+    def _tell(observer: Callable[[str], None], job_id: str) -> None:
+        try:
+            observer(job_id)
+        except Exception:
+            _log.failure("An observer of the jobs failed")
+
+    @staticmethod
+    def _forget(deferred: Deferred[Any]) -> None:
+        deferred.addErrback(lambda failure: _log.failure("Old jobs could not be removed", failure))
+
+
+def _stopping_error() -> OrthancError:
+    return OrthancError(ErrorCode.INTERNAL_ERROR, "The server is stopping", http_status=503)

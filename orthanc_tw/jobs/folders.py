@@ -1,0 +1,103 @@
+"""The folders of jobs on disk, ``StorageDirectory/jobs/<id>/``. Every function here blocks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
+from orthanc_tw.jobs.interface import Output
+from orthanc_tw.jobs.record import StoredOutput
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class JobFolders:
+    """The folders below ``root``; job ids were made by this server, and are safe names."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+
+    def path(self, job_id: str) -> str:
+        """Where the folder of a job is, or would be."""
+        return os.path.join(self.root, job_id)
+
+    def make(self, job_id: str) -> None:
+        """Make the folder of a job, durably, if it is not there.
+
+        :raises OSError: if that cannot be done
+        """
+        path = self.path(job_id)
+        if not os.path.isdir(path):
+            os.makedirs(path, mode=0o700, exist_ok=True)
+            _sync(self.root)
+
+    def remove(self, job_id: str) -> None:
+        """Remove the folder of a job and all that is in it, if it is there."""
+        shutil.rmtree(self.path(job_id), ignore_errors=True)
+
+    def remove_files(self, job_id: str, names: Collection[str]) -> None:
+        """Remove files of a job, and its folder if it is empty then."""
+        for name in names:
+            with suppress(FileNotFoundError):
+                os.remove(os.path.join(self.path(job_id), name))
+        with suppress(OSError):
+            os.rmdir(self.path(job_id))
+
+    def settle(self, job_id: str, outputs: Mapping[str, Output]) -> dict[str, StoredOutput]:
+        """Make outputs durable and measure them; anything else in the folder is removed.
+
+        :raises ValueError: if an output is not directly in the job's folder
+        :raises OSError: if it is not there or cannot be synced
+        """
+        folder = self.path(job_id)
+        stored = {}
+        for key, output in outputs.items():
+            name = os.path.basename(output.path)
+            if os.path.abspath(output.path) != os.path.abspath(os.path.join(folder, name)):
+                raise ValueError(f"The output {key} of job {job_id} is not in its folder")
+            _sync(output.path)
+            stored[key] = StoredOutput(
+                name, output.mime, output.filename, os.path.getsize(output.path)
+            )
+        keep = {output.file for output in stored.values()}
+        for item in os.scandir(folder):
+            if item.name in keep:
+                continue
+            if item.is_dir(follow_symlinks=False):
+                shutil.rmtree(item.path, ignore_errors=True)
+            else:
+                os.remove(item.path)
+        _sync(folder)
+        return stored
+
+    def sweep(self, keep: Collection[str]) -> list[str]:
+        """Remove the folders of jobs that are not in ``keep``; returns their names."""
+        try:
+            names = os.listdir(self.root)
+        except FileNotFoundError:
+            return []
+        orphans = [name for name in names if name not in keep]
+        for name in orphans:
+            path = os.path.join(self.root, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    os.remove(path)
+        return orphans
+
+    def missing(self, outputs: Mapping[str, Collection[str]]) -> list[str]:
+        """Job ids one of whose files is not there, out of job id -> names of files."""
+        return [
+            job_id
+            for job_id, names in outputs.items()
+            if not all(os.path.isfile(os.path.join(self.path(job_id), name)) for name in names)
+        ]

@@ -1,0 +1,133 @@
+"""The fields that every route which submits a job has in common, and its answer.
+
+Owns ``Synchronous``, ``Asynchronous``, ``Priority``, ``UserData`` and ``Permissive``;
+knows nothing of any kind of job.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from twisted.web.server import Request
+
+from orthanc_tw.jobs.interface import JobRequest, JobResult, JobsEngine
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.json_types import JsonObject, JsonValue
+from orthanc_tw.rest.http import json_body
+
+_PRIORITY_RANGE = range(-(2**31), 2**31)
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionOptions:
+    """How a body asks for its job to be run.
+
+    :ivar synchronous: answer when the job has ended, with its content
+    :ivar priority: higher first; fits 32 bits
+    :ivar user_data: any JSON, shown as ``UserData`` of the job if ``has_user_data``
+    :ivar permissive: go on after an instance that fails
+    """
+
+    synchronous: bool
+    priority: int = 0
+    user_data: JsonValue = None
+    has_user_data: bool = False
+    permissive: bool = False
+
+    def request(
+        self, kind: str, parameters: JsonObject, *, attachment: object = None
+    ) -> JobRequest:
+        """The submission of a job of ``kind`` with these options."""
+        return JobRequest(
+            kind=kind,
+            parameters=parameters,
+            priority=self.priority,
+            user_data=self.user_data,
+            has_user_data=self.has_user_data,
+            attachment=attachment,
+        )
+
+
+def boolean_field(body: JsonValue, name: str, default: bool) -> bool:
+    """A boolean field of a JSON object, ``default`` if it is absent or there is no object.
+
+    :raises OrthancError: BAD_FILE_FORMAT naming the field if it is something else
+    """
+    if not isinstance(body, dict) or name not in body:
+        return default
+    value = body[name]
+    if not isinstance(value, bool):
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, f"Boolean value expected in field: {name}")
+    return value
+
+
+def integer_field(body: JsonValue, name: str, default: int) -> int:
+    """A 32-bit integer field of a JSON object, ``default`` if it is absent.
+
+    :raises OrthancError: BAD_FILE_FORMAT naming the field if it is something else
+    """
+    if not isinstance(body, dict) or name not in body:
+        return default
+    value = body[name]
+    if isinstance(value, bool) or not isinstance(value, int) or value not in _PRIORITY_RANGE:
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, f"Integer value expected in field: {name}")
+    return value
+
+
+def parse_submission(body: JsonValue, *, synchronous_by_default: bool) -> SubmissionOptions:
+    """Read the common fields of a body; one that is not an object has none of them.
+
+    ``Synchronous`` wins over ``Asynchronous``, which is then not even looked at, and a
+    ``UserData`` of null counts as none: both as Orthanc does.
+
+    :raises OrthancError: BAD_FILE_FORMAT (400) naming the field of a wrong type
+    """
+    if isinstance(body, dict) and "Synchronous" in body:
+        synchronous = boolean_field(body, "Synchronous", synchronous_by_default)
+    else:
+        synchronous = not boolean_field(body, "Asynchronous", not synchronous_by_default)
+    user_data = body.get("UserData") if isinstance(body, dict) else None
+    return SubmissionOptions(
+        synchronous=synchronous,
+        priority=integer_field(body, "Priority", 0),
+        user_data=user_data,
+        has_user_data=user_data is not None,
+        permissive=boolean_field(body, "Permissive", False),
+    )
+
+
+def submitted_body(request: Request, job_id: str) -> bytes:
+    """The answer to an asynchronous submission."""
+    return json_body(request, {"ID": job_id, "Path": f"/jobs/{job_id}"})
+
+
+def raise_if_failed(result: JobResult) -> None:
+    """Turn the failure of a job somebody waited for into the error of the request.
+
+    :raises OrthancError: with the code and the details of the job
+    """
+    if result.succeeded:
+        return
+    try:
+        code = ErrorCode(result.error_code)
+    except ValueError:
+        code = ErrorCode.INTERNAL_ERROR
+    raise OrthancError(code, result.error_details or None)
+
+
+async def submit_job(
+    engine: JobsEngine, request: Request, job: JobRequest, options: SubmissionOptions
+) -> bytes:
+    """Submit ``job``; answer its id at once, or its ``Content`` when it has succeeded.
+
+    Cancelled (the client has gone) while it waits for a free place in the queue, nothing is
+    submitted; later, the job goes on by itself.
+
+    :raises OrthancError: what the engine refused it with, or what the job failed with
+    """
+    job_id = await engine.submit(job)
+    if not options.synchronous:
+        return submitted_body(request, job_id)
+    result = await engine.wait(job_id)
+    raise_if_failed(result)
+    return json_body(request, dict(result.content))
