@@ -129,28 +129,24 @@ class Attachments:
 
     async def delete(
         self, level: ResourceType, public_id: str, number: int, expected: Revision | None
-    ) -> bool:
-        """Remove an attachment; False if there is none.
+    ) -> None:
+        """Remove an attachment.
 
-        :raises OrthancError: UNKNOWN_RESOURCE, REVISION
+        :raises OrthancError: UNKNOWN_RESOURCE, of it too, REVISION
         """
         date = utc_text(self._clock.seconds())
 
-        def write(tx: WriteTransaction) -> Sequence[str] | None:
+        def write(tx: WriteTransaction) -> Sequence[str]:
             row = require(tx, level, public_id)
             old = tx.attachment(row.internal_id, number)
             if old is None:
-                return None
+                raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
             if expected is not None and expected != revision_of(old):
                 raise OrthancError(ErrorCode.REVISION)
             tx.log_change(ChangeType.UPDATED_ATTACHMENT, row, date)
             return tx.delete_attachment(row.internal_id, number)
 
-        removed = await self._index.write(write)
-        if removed is None:
-            return False
-        await self._remove(removed)
-        return True
+        await self._remove(await self._index.write(write))
 
     async def recompress(
         self, level: ResourceType, public_id: str, number: int, *, compress: bool

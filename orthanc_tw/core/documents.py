@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, TypeVar
 
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.dicom.content import ContentList, ContentValue, content
+from orthanc_tw.dicom.dicom_json import dicom_json
 from orthanc_tw.dicom.document import Item
 from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, item_json
@@ -98,6 +99,23 @@ class Documents:
         found: tuple[ContentList | ContentValue | None, Callable[[], None]] = await self._in_thread(
             self._content, attachment, path
         )
+        return found
+
+    async def dicom_json(
+        self, attachment: Attachment
+    ) -> tuple[Iterator[bytes], Callable[[], None]]:
+        """A file as DICOM JSON, to be iterated in threads, and what to call afterwards."""
+        options = self.tag_options()
+
+        def start() -> tuple[Iterator[bytes], Callable[[], None]]:
+            file = self._storage.open(attachment.uuid, attachment.compression)
+            try:
+                return dicom_json(file, options), file.close
+            except BaseException:
+                file.close()
+                raise
+
+        found: tuple[Iterator[bytes], Callable[[], None]] = await self._in_thread(start)
         return found
 
     def _content(

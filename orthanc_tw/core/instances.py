@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.lookup import require
-from orthanc_tw.core.requested import first_instance
 from orthanc_tw.dicom.modules import module_json
 from orthanc_tw.dicom.shared_tags import SharedTags
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, header_json, tags_json
@@ -50,16 +49,16 @@ class Instances:
         return self._index.read_now(read)
 
     async def any_of(self, level: ResourceType, public_id: str) -> StoredInstance:
-        """The instance that stands for a resource: its oldest one.
+        """The instance whose file speaks for a resource: the first by public identifier.
 
         :raises OrthancError: UNKNOWN_RESOURCE
         """
 
         def read(tx: ReadTransaction) -> StoredInstance:
-            row = first_instance(tx, require(tx, level, public_id))
-            if row is None:
-                raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
-            return StoredInstance(row.public_id, _file(tx, row.internal_id))
+            row = require(tx, level, public_id)
+            for instance in tx.descendants(row, ResourceType.INSTANCE, limit=1):
+                return StoredInstance(instance.public_id, _file(tx, instance.internal_id))
+            raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
 
         return await self._index.read(read)
 

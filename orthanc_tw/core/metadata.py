@@ -71,22 +71,21 @@ class Metadata:
 
     def delete(
         self, level: ResourceType, public_id: str, number: int, expected: Revision | None
-    ) -> Deferred[bool]:
-        """Remove one; fires with False if there was none.
+    ) -> Deferred[None]:
+        """Remove one.
 
-        :raises OrthancError: (in the Deferred) UNKNOWN_RESOURCE, REVISION
+        :raises OrthancError: (in the Deferred) UNKNOWN_RESOURCE, of it too, REVISION
         """
         date = utc_text(self._clock.seconds())
 
-        def write(tx: WriteTransaction) -> bool:
+        def write(tx: WriteTransaction) -> None:
             row = require(tx, level, public_id)
             old = tx.metadata(row.internal_id).get(number)
             if old is None:
-                return False
+                raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
             if expected is not None and expected != Revision.of_text(old.revision, old.value):
                 raise OrthancError(ErrorCode.REVISION)
             tx.delete_metadata(row.internal_id, number)
             tx.log_change(ChangeType.UPDATED_METADATA, row, date)
-            return True
 
         return self._index.write(write)

@@ -29,7 +29,6 @@ class MetadataType(enum.IntEnum):
     MAIN_DICOM_TAGS_SIGNATURE = 15
     MAIN_DICOM_SEQUENCES = 16
     PIXEL_DATA_VR = 17
-    HTTP_HOST = 18
     RECYCLING_ORDER = 19
 
     @property
@@ -53,11 +52,10 @@ _METADATA = {
     MetadataType.CALLED_AET: "CalledAET",
     MetadataType.HTTP_USERNAME: "HttpUsername",
     MetadataType.PIXEL_DATA_OFFSET: "PixelDataOffset",
-    MetadataType.HTTP_HOST: "HttpHost",
     MetadataType.MAIN_DICOM_TAGS_SIGNATURE: "MainDicomTagsSignature",
     MetadataType.MAIN_DICOM_SEQUENCES: "MainDicomSequences",
     MetadataType.PIXEL_DATA_VR: "PixelDataVR",
-    MetadataType.RECYCLING_ORDER: "RecyclingOrder",
+    MetadataType.RECYCLING_ORDER: "PatientRecyclingOrder",
 }
 
 

@@ -65,7 +65,7 @@ class FileAnswers:
         )
 
     async def send_stored(
-        self, request: Request, attachment: Attachment, content_type: str, filename: str
+        self, request: Request, attachment: Attachment, content_type: str, filename: str | None
     ) -> None:
         """Send the content as it is stored.
 
@@ -78,7 +78,7 @@ class FileAnswers:
         request: Request,
         attachment: Attachment,
         content_type: str,
-        filename: str,
+        filename: str | None,
         ranges: bool,
     ) -> None:
         self._count(READ_BYTES, attachment.stored_size_bytes)

@@ -24,8 +24,11 @@ def format_of(request: Request, default: TagFormat) -> TagFormat:
 
 
 def is_set(request: Request, name: str) -> bool:
-    """Whether an argument is there, and not ``false``."""
-    return has_argument(request, name) and argument(request, name) not in ("false", "0")
+    """Whether an argument is there, and its last value is not ``false``."""
+    if not has_argument(request, name):
+        return False
+    values = (request.args or {}).get(name.encode("ascii"), [b""])
+    return values[-1] not in (b"false", b"0")
 
 
 def view_of(request: Request, content: Content = DEFAULT) -> View:

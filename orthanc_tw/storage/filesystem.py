@@ -27,6 +27,7 @@ Observe = Callable[[str, float], None]
 SPOOL_FOLDER = "spool"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _HEX = re.compile(r"[0-9a-f]{2}\Z")
+_IOV_MAX = 1024  # of Linux; POSIX promises 16, and `_write_chunks` copes
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
@@ -168,7 +169,9 @@ class FilesystemStorage:
         if inner in self._folders:
             return ()
         try:
-            os.makedirs(inner, exist_ok=True)
+            if outer not in self._folders:
+                _make_folder(outer)
+            _make_folder(inner)
         except OSError as error:
             raise storage_error(error) from error
         return (inner,) if outer in self._folders else (inner, outer)
@@ -228,8 +231,14 @@ class FilesystemStorage:
         return cast(BinaryIO, target)
 
 
+def _make_folder(folder: str) -> None:
+    # Not `os.makedirs`: it costs more than the system calls that are needed here.
+    with suppress(FileExistsError):
+        os.mkdir(folder)
+
+
 def _write_chunks(fd: int, chunks: list[bytes], size: int) -> None:
-    written = os.writev(fd, chunks[: os.sysconf("SC_IOV_MAX")]) if chunks else 0
+    written = os.writev(fd, chunks[:_IOV_MAX]) if chunks else 0
     if written < size:  # a short write, or more chunks than one call takes
         rest = memoryview(b"".join(chunks))[written:]
         while rest:

@@ -26,6 +26,7 @@ from orthanc_tw.rest.http import (
     json_body,
     text_body,
 )
+from orthanc_tw.rest.ranges import requested_range
 from orthanc_tw.rest.revisions import if_match, is_not_modified, set_etag
 from orthanc_tw.storage.interface import Spool
 
@@ -33,6 +34,7 @@ _CHILDREN = (
     *("compress", "compressed-data", "compressed-md5", "compressed-size", "data", "info"),
     *("is-compressed", "md5", "size", "uncompress", "verify-md5"),
 )
+_ANY_SIZE = 2**62
 Fact = Callable[[Attachment], str]
 _FACTS: dict[str, Fact] = {
     "size": lambda attachment: str(attachment.size_bytes),
@@ -116,6 +118,7 @@ class AttachmentRoutes:
 
     async def data(self, level: ResourceType, request: Request, public_id: str, name: str) -> Body:
         """The uncompressed content, or a range of it."""
+        requested_range(request, _ANY_SIZE)  # a malformed one is refused ahead of the ETag
         attachment = self._get(level, request, public_id, name)
         if attachment is None:
             return bare(request, 304)
@@ -131,8 +134,11 @@ class AttachmentRoutes:
         attachment = self._get(level, request, public_id, name)
         if attachment is None:
             return bare(request, 304)
-        filename = argument(request, "filename") or attachment.uuid
-        await self._files.send_stored(request, attachment, OCTET_STREAM, filename)
+        mime, filename = OCTET_STREAM, None
+        if attachment.compression is Compression.NONE:
+            mime = self._names.mime(attachment.content_type)
+            filename = argument(request, "filename") or attachment.uuid
+        await self._files.send_stored(request, attachment, mime, filename)
         return None
 
     async def put(self, level: ResourceType, request: Request, public_id: str, name: str) -> bytes:
@@ -154,9 +160,8 @@ class AttachmentRoutes:
         if not is_user_number(number):
             return bare(request, 403)
         expected = if_match(request, required=self._attachments.check_revisions)
-        if await self._attachments.delete(level, public_id, number, expected):
-            return empty_text(request)
-        return bare(request, 404)
+        await self._attachments.delete(level, public_id, number, expected)
+        return empty_text(request)
 
     async def recompress(
         self, level: ResourceType, compress: bool, request: Request, public_id: str, name: str

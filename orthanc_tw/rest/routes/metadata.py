@@ -80,6 +80,5 @@ class MetadataRoutes:
         if not is_user_number(number):
             return bare(request, 403)
         expected = if_match(request, required=self._metadata.check_revisions)
-        if await self._metadata.delete(level, public_id, number, expected):
-            return empty_text(request)
-        return bare(request, 404)
+        await self._metadata.delete(level, public_id, number, expected)
+        return empty_text(request)

@@ -8,7 +8,9 @@ from functools import partial
 from twisted.web.server import Request
 
 from orthanc_tw.core.browse import Browser, all_of, below
+from orthanc_tw.core.content import View
 from orthanc_tw.core.delete import ResourceDeleter
+from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.answers import resource_reference
@@ -16,7 +18,7 @@ from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Body, Route, argument, json_body
 from orthanc_tw.rest.json_list import SendChunks, json_list
 from orthanc_tw.rest.routes.system import sizes_json
-from orthanc_tw.rest.views import content_of, is_set, since_and_limit, view_of
+from orthanc_tw.rest.views import content_of, format_of, is_set, since_and_limit, view_of
 
 
 class ResourceRoutes:
@@ -89,8 +91,8 @@ class ResourceRoutes:
     async def get_ancestor(
         self, level: ResourceType, shown: ResourceType, request: Request, public_id: str
     ) -> bytes:
-        """The patient, study or series that a resource belongs to."""
-        view = view_of(request)
+        """The patient, study or series that a resource belongs to (without requested tags)."""
+        view = View(format=format_of(request, TagFormat.SIMPLIFY))
         return json_body(request, await self._browser.one(level, public_id, view, shown))
 
     async def get_children(

@@ -98,9 +98,16 @@ def system_json(settings: SystemSettings) -> JsonObject:
         "StoreMD5ForAttachments": settings.store_md5,
         "ThirdPartyPatches": [],
         "ThirdPartyVersions": dict(settings.third_party_versions),
-        "UserMetadata": dict(settings.user_metadata),
+        "UserMetadata": _both_ways(settings.user_metadata),
         "Version": ORTHANC_VERSION,
     }
+
+
+def _both_ways(numbers: Mapping[str, int]) -> JsonObject:
+    """Numbers of user metadata, by name and by themselves."""
+    answer: JsonObject = dict(numbers)
+    answer.update({str(number): number for number in numbers.values()})
+    return answer
 
 
 def sizes_json(prefix: str, disk_bytes: int, uncompressed_bytes: int) -> JsonObject:

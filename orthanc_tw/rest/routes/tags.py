@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
 from orthanc_tw.core.documents import Documents
-from orthanc_tw.core.instances import Instances
+from orthanc_tw.core.instances import Instances, StoredInstance
 from orthanc_tw.dicom.content import ContentList, ContentValue
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions
 from orthanc_tw.dicom.tags import parse_tag
@@ -26,6 +26,7 @@ from orthanc_tw.rest.views import format_of
 
 InThread = Callable[..., Deferred[Any]]
 DICOM_MIME = "application/dicom"
+DICOM_JSON_MIME = "application/dicom+json"
 SMALL_BYTES = 64 * 1024
 
 
@@ -85,7 +86,7 @@ class TagRoutes:
         )
 
     async def get_file(self, request: Request, public_id: str) -> Body:
-        """The file as it was received."""
+        """The file as it was received, or as DICOM JSON (PS3.18 annex F)."""
         instance = self._instances.one(public_id)
         syntax = argument(request, "transcode")
         if syntax is not None:
@@ -96,9 +97,21 @@ class TagRoutes:
             raise OrthancError(
                 ErrorCode.NOT_IMPLEMENTED, 'Argument "transcode" is not honoured', http_status=501
             )
+        if (request.getHeader("accept") or "").strip() == DICOM_JSON_MIME:
+            await self._send_dicom_json(request, instance)
+            return None
         filename = argument(request, "filename") or f"{public_id}.dcm"
         await self._files.send(request, instance.file, DICOM_MIME, filename)
         return None
+
+    async def _send_dicom_json(self, request: Request, instance: StoredInstance) -> None:
+        pieces, close = await self._documents.dicom_json(instance.file)
+        headers = request.responseHeaders
+        headers.setRawHeaders(b"content-type", [DICOM_JSON_MIME.encode("ascii")])
+        try:
+            await self._send_chunks(request, lambda: self._in_thread(_joined, pieces))
+        finally:
+            close()
 
     async def get_tags(self, request: Request, public_id: str) -> bytes:
         """Tags in one of the formats, the pixel data left out."""
@@ -132,7 +145,7 @@ class TagRoutes:
     async def get_module(
         self, level: ResourceType, module: ResourceType, request: Request, public_id: str
     ) -> bytes:
-        """Tags of the module of a level, out of the oldest instance."""
+        """Tags of the module of a level, out of one of its instances."""
         tag_format = format_of(request, TagFormat.FULL)
         options = self._options(request)
         return json_body(
@@ -189,3 +202,13 @@ class TagRoutes:
         finally:
             close()
         return None
+
+
+def _joined(pieces: Iterator[bytes]) -> bytes:
+    """The next pieces, enough of them to be worth a hop between threads."""
+    data = bytearray()
+    for piece in pieces:
+        data += piece
+        if len(data) >= SMALL_BYTES:
+            break
+    return bytes(data)

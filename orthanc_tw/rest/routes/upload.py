@@ -15,7 +15,7 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.registries import RequestOrigin
 from orthanc_tw.rest.body import take_spool
-from orthanc_tw.rest.http import Body, Route, json_body
+from orthanc_tw.rest.http import JSON_TYPE, Body, Route, json_body
 from orthanc_tw.rest.site import OrthancRequest
 
 
@@ -75,8 +75,34 @@ def store_result_json(result: StoreResult) -> JsonObject:
 
 def _answer(result: StoreResult | list[StoreResult], request: Request) -> bytes:
     if isinstance(result, StoreResult):
-        return json_body(request, store_result_json(result))
+        request.setHeader(b"content-type", JSON_TYPE)
+        return _ONE % tuple(map(str.encode, _fields(result)))
     return json_body(request, [store_result_json(one) for one in result])
+
+
+# What `json_body` makes of `store_result_json`: on the hot path the encoder with indentation,
+# which is not in C, costs more than everything else in the answer.
+_ONE = b"""{
+  "ID": "%b",
+  "ParentPatient": "%b",
+  "ParentSeries": "%b",
+  "ParentStudy": "%b",
+  "Path": "/instances/%b",
+  "Status": "%b"
+}
+"""
+
+
+def _fields(result: StoreResult) -> tuple[str, ...]:
+    instance = result.instance
+    return (
+        instance,
+        result.patient,
+        result.series,
+        result.study,
+        instance,
+        result.status.value,
+    )
 
 
 def _header(request: Request, name: bytes) -> str:

@@ -1,6 +1,7 @@
 """POST /instances: the recorded uploads, and those that mean harm."""
 
 import gzip
+import json
 import zipfile
 
 from twisted.internet.defer import Deferred
@@ -300,6 +301,12 @@ class UploadTests(SynchronousTestCase):
         answer = composition.upload(test_file(MR))
         self.assertGreaterEqual(answer.status, 500)
         self.assertEqual(composition.storage.files, {})
+
+    def test_written_as_json_body_would(self):
+        """The answer to an instance is spelt as every other JSON answer."""
+        answer = Composition().upload(test_file(MR))
+        spelt = json.dumps(answer.json(), indent=2, sort_keys=True).encode() + b"\n"
+        self.assertEqual(answer.body, spelt)
 
     def test_not_described(self):
         """Topic 02: without HttpDescribeErrors the error has no body."""
