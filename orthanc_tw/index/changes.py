@@ -33,26 +33,21 @@ def page_statement(
         conditions += " AND seq <= ?"
         bounds.append(to)
     direction = "DESC" if since is None and to is not None else "ASC"
-    ordered = f"ORDER BY seq {direction} LIMIT ?"
     distinct = sorted({int(number) for number in types})
-    inner: str
-    parameters: list[object]
-    if not distinct:
-        inner = f"SELECT * FROM changes WHERE 1{conditions} {ordered}"
-        parameters = [*bounds, limit + 1]
-    elif ChangeType.NEW_INSTANCE in distinct:
-        # Dense in the table: reading on in order meets enough of them.
-        marks = ", ".join("?" * len(distinct))
-        inner = f"SELECT * FROM changes WHERE +change_type IN ({marks}){conditions} {ordered}"
-        parameters = [*distinct, *bounds, limit + 1]
-    else:
-        # Each branch is ordered by its index, SQLite merges them. The comparison with 4 is
-        # there for the planner: it makes the partial index usable.
-        branch = f"SELECT * FROM changes WHERE change_type = ? AND change_type <> 4{conditions}"
-        inner = " UNION ALL ".join([branch] * len(distinct)) + f" {ordered}"
-        parameters = [value for number in distinct for value in (number, *bounds)]
-        parameters.append(limit + 1)
-    return f"{_COLUMNS} FROM ({inner}) c{_JOIN} ORDER BY c.seq {direction}", parameters
+    if not distinct or ChangeType.NEW_INSTANCE in distinct:
+        # NewInstance is dense in the table: reading on in order meets enough of them.
+        if distinct:
+            conditions += f" AND +change_type IN ({', '.join('?' * len(distinct))})"
+            bounds += distinct
+        sql = f"{_COLUMNS} FROM changes c{_JOIN} WHERE 1 = 1{conditions}"
+        return f"{sql} ORDER BY c.seq {direction} LIMIT ?", [*bounds, limit + 1]
+    # Each branch is ordered by its index, SQLite merges them. The comparison with 4 is there
+    # for the planner: it makes the partial index usable.
+    branch = f"SELECT * FROM changes WHERE change_type = ? AND change_type <> 4{conditions}"
+    merged = " UNION ALL ".join([branch] * len(distinct)) + f" ORDER BY seq {direction} LIMIT ?"
+    parameters: list[object] = [value for number in distinct for value in (number, *bounds)]
+    sql = f"{_COLUMNS} FROM ({merged}) c{_JOIN} ORDER BY c.seq {direction}"
+    return sql, [*parameters, limit + 1]
 
 
 def changes_page(

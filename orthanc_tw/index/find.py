@@ -270,7 +270,7 @@ def _body(
     conditions += labels
     tail += more
     where = " AND ".join(conditions)
-    return f"{sql} WHERE {where or '1'}", parameters + tail, max(levels) > query.level
+    return f"{sql} WHERE {where or '1 = 1'}", parameters + tail, max(levels) > query.level
 
 
 def find_statement(
