@@ -152,6 +152,11 @@ class CharacterSet:
     has_code_extensions: bool = False
     standard_codecs: tuple[str, ...] = ()
 
+    @property
+    def keeps_ascii(self) -> bool:
+        """Whether bytes below 128, whichever, mean the characters of ASCII."""
+        return not self.has_code_extensions and self.encoding not in _CHANGES_ASCII
+
     def decode(self, value: bytes, *, is_person_name: bool = False) -> str:
         """Decode the bytes of a text value; never raises.
 
@@ -190,6 +195,7 @@ class CharacterSet:
         return text.replace("\ufffd", "").replace("\x1b", "")
 
 
+_CHANGES_ASCII = frozenset({Encoding.ASCII, Encoding.JAPANESE_KANJI})
 _KEEP_ESCAPES = frozenset({Encoding.JAPANESE_KANJI, Encoding.UTF8})
 
 

@@ -52,7 +52,8 @@ class MainDicomTags:
     """The main DICOM tags of one configuration. Immutable.
 
     :ivar dictionary: elements that the configuration adds to the dictionary
-    :ivar places: for each tag but sequences, the levels that keep it and its ``gggg,eeee``
+    :ivar places: for each tag but sequences, the levels that keep it (as plain numbers, whose
+        hash is quick) and its ``gggg,eeee``
     :ivar sequence_places: the same for sequences
     :ivar wanted: what a scan has to keep for a summary
     """
@@ -71,7 +72,11 @@ class MainDicomTags:
         for level, tags in self._levels.items():
             for tag in tags:
                 places[tag] = (*places.get(tag, ()), (level, format_tag(tag)))
-        self.places = {tag: place for tag, place in places.items() if not self.is_sequence(tag)}
+        self.places = {
+            tag: tuple((int(level), name) for level, name in place)
+            for tag, place in places.items()
+            if not self.is_sequence(tag)
+        }
         self.sequence_places = {
             tag: place for tag, place in places.items() if self.is_sequence(tag)
         }

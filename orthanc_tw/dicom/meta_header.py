@@ -12,6 +12,8 @@ from orthanc_tw.dicom.tags import UNKNOWN_NAME, keyword
 
 _LONG = frozenset((b"OB", b"OW", b"UN", b"SQ", b"UT", b"UC", b"UR", b"OF", b"OD", b"OL"))
 _TRANSFER_SYNTAX_UID = 0x10
+_HEADER = struct.Struct("<H2sH").unpack_from
+_LENGTH = struct.Struct("<L").unpack_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,10 @@ def read_meta_header(head: bytes) -> MetaHeader:
     while head[position : position + 2] == b"\x02\x00":
         if position + 12 > len(head):
             raise Malformed("the meta header is cut off")
-        element, vr, length = struct.unpack_from("<H2sH", head, position + 2)
+        element, vr, length = _HEADER(head, position + 2)
         position += 8
         if vr in _LONG:
-            length = struct.unpack_from("<L", head, position)[0]
+            length = _LENGTH(head, position)[0]
             position += 4
         elif vr not in KNOWN_VRS:
             raise Malformed(f"the meta header has the VR {vr!r}")

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from orthanc_tw.dicom.charset import Encoding
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.meta_header import guess_layout, read_meta_header
-from orthanc_tw.dicom.scan import Layout, scan
+from orthanc_tw.dicom.scan import LAYOUTS, scan
 from orthanc_tw.dicom.source import FileSource, InflatedSource, Malformed, Source
 from orthanc_tw.dicom.summarize import summarize
 from orthanc_tw.dicom.summary import InstanceSummary
@@ -27,13 +27,14 @@ def read_summary(
     """Read what ingest needs to know of the DICOM file.
 
     Blocks on the disk: for a thread, or for the reactor thread if the file is in the page
-    cache and small. Memory is bounded (64 KiB, and a few MiB for deflated files).
+    cache and small. Memory is bounded (windows of 64 KiB, and a few MiB for deflated files).
 
     :param file: seekable; read from its position 0
     :param size_bytes: size of the file
     :param default_encoding: encoding of text where the file names none
     :raises OrthancError: BAD_FILE_FORMAT if it is no DICOM file or is cut off; INEXISTENT_TAG
-        if a study, series or SOP instance UID is missing (as in a DICOMDIR)
+        if a study, series or SOP instance UID is missing (as in a DICOMDIR);
+        BAD_PARAMETER_TYPE if an identifier is binary or longer than 256 bytes
     """
     if size_bytes == 0:
         raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "Received an empty DICOM file")
@@ -58,8 +59,10 @@ def _read(
     if syntax is not None and syntax.is_deflated:
         source = InflatedSource(file, start)
         start = 0
+    if not meta.has_meta_header and start == size_bytes:
+        raise Malformed("there is a preamble and nothing else")
     if syntax is not None:
-        layout = Layout(syntax.is_explicit, syntax.is_little_endian)
+        layout = LAYOUTS[syntax.is_explicit, syntax.is_little_endian]
     else:
         window, offset = source.window(start)
         layout = guess_layout(window[offset : offset + 6])

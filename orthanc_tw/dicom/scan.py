@@ -44,6 +44,13 @@ class Layout:
     is_little_endian: bool
 
 
+LAYOUTS = {
+    (is_explicit, is_little_endian): Layout(is_explicit, is_little_endian)
+    for is_explicit in (False, True)
+    for is_little_endian in (False, True)
+}
+
+
 @dataclass(frozen=True, slots=True)
 class _Headers:
     """Unpackers of one byte order. The four bytes of a tag are read as one number."""
@@ -74,6 +81,11 @@ class Wanted:
     def __init__(self, tags: Iterable[int], dictionary: UserDictionary | None = None) -> None:
         big = {tag: tag for tag in (*tags, PIXEL_DATA)}
         self.tables = {True: {_swap(tag): tag for tag in big}, False: big}
+        # Values of short VRs are kept by the hot loop itself, which knows no pixel data.
+        self.short_tables = {
+            is_little: {key: tag for key, tag in table.items() if tag != PIXEL_DATA}
+            for is_little, table in self.tables.items()
+        }
         self.dictionary = UserDictionary() if dictionary is None else dictionary
 
 
@@ -88,7 +100,7 @@ class Scanned:
     :ivar pixel_data_vr: its VR in the file, or in the dictionary
     """
 
-    values: dict[int, tuple[str, bytes | None]] = field(default_factory=dict)
+    values: dict[int, tuple[bytes, bytes | None]] = field(default_factory=dict)
     undefined_length: set[int] = field(default_factory=set)
     pixel_data_offset: int | None = None
     pixel_data_vr: str | None = None
@@ -132,6 +144,7 @@ class _Run:
         self._source = source
         self._layout = layout
         self._table = wanted.tables[layout.is_little_endian]
+        self._short_table = wanted.short_tables[layout.is_little_endian]
         self._dictionary = wanted.dictionary
         self._is_encapsulated = is_encapsulated
         self._found = found
@@ -147,32 +160,39 @@ class _Run:
         end = len(window)
         last = end - 8
         header, long, table = self._explicit, self._long, self._table
+        short_vrs, short_table, values = _SHORT_VRS, self._short_table, self._found.values
         p = offset
         while p <= last:
             key, vr, length = header(window, p)
-            if vr in _SHORT_VRS:
+            if vr in short_vrs:
                 start = p + 8
-            else:
-                is_long = vr in _LONG_VRS
-                if not is_long:
-                    delimited = self._delimiter(key, base + p)
-                    if delimited:
-                        p += delimited
-                        continue
-                    # The reference takes a VR that may come to be for one with a long header.
-                    is_long = vr.isalpha() and vr.isupper()
-                start = p + 8
-                if is_long:
-                    start += 4
-                    if start > end:
-                        break
-                    length = long(window, p + 8)[0]
-                    if length == UNDEFINED:
-                        p = self._undefined(key, vr, base + p, base + start) - base
-                        continue
+                p = start + length
+                if key in short_table:
+                    tag = short_table[key]
+                    if p > end or length > MAX_VALUE_BYTES:
+                        self._keep(tag, vr, base + start - 8, base + start, length, None)
+                    elif tag not in values:
+                        values[tag] = (vr, window[start:p])
+                continue
+            is_long = vr in _LONG_VRS
+            if not is_long:
+                delimited = self._delimiter(key, base + p)
+                if delimited:
+                    p += delimited
+                    continue
+                # The reference takes a VR that may come to be for one with a long header.
+                is_long = vr.isalpha() and vr.isupper()
+            start = p + 8
+            if is_long:
+                start += 4
+                if start > end:
+                    break
+                length = long(window, p + 8)[0]
+                if length == UNDEFINED:
+                    p = self._undefined(key, vr, base + p, base + start) - base
+                    continue
             if key in table:
-                value = window[start : start + length] if start + length <= end else None
-                self._keep(table[key], vr, base + p, base + start, length, value)
+                self._keep(table[key], vr, base + p, base + start, length, None)
             p = start + length
         return self._advance(position, base + p, base + end)
 
@@ -235,19 +255,19 @@ class _Run:
                 raise Malformed("pixel data of a defined length in an encapsulated syntax")
             self._pixel_data(header, vr)
             return
-        name = vr.decode("latin-1")
-        if length > (MAX_SEQUENCE_BYTES if name == "SQ" else MAX_VALUE_BYTES):
+        if length > (MAX_SEQUENCE_BYTES if vr == b"SQ" else MAX_VALUE_BYTES):
             value = None
         elif value is None:
             value = self._source.read(start, length)
             if len(value) < length:
                 raise Malformed(f"the value at {start} is cut off")
-        found.values[tag] = (name, value)
+        found.values[tag] = (vr, value)
 
     def _pixel_data(self, header: int, vr: bytes) -> None:
         if self._found.pixel_data_offset is None:
             self._found.pixel_data_offset = header
-            self._found.pixel_data_vr = vr.decode("latin-1")
+            # PS3.5 A.1: implicit VR has pixel data in OW.
+            self._found.pixel_data_vr = vr.decode("latin-1") if self._layout.is_explicit else "OW"
 
     def _undefined(self, key: int, vr: bytes, header: int, start: int) -> int:
         """Step over a value of undefined length; the position after it."""
@@ -264,7 +284,7 @@ class _Run:
             value = None
             if is_explicit == self._layout.is_explicit and end - start <= MAX_SEQUENCE_BYTES:
                 value = self._source.read(start, end - start)
-            self._found.values[tag] = ("SQ", value)
+            self._found.values[tag] = (b"SQ", value)
             self._found.undefined_length.add(tag)
         return end
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import zlib
 from typing import BinaryIO, Protocol
 
+HEAD_BYTES = 16384
 WINDOW_BYTES = 65536
 MAX_INFLATED_BYTES = 64 << 20
 MIN_HEADER_BYTES = 12
-_JUMP_WINDOW_BYTES = 4096
+JUMP_WINDOW_BYTES = 4096
 _KEPT_BEHIND_BYTES = 2 << 20
 _COMPRESSED_CHUNK_BYTES = 65536
 
@@ -53,7 +54,8 @@ class FileSource:
         self._size_bytes = size_bytes
         file.seek(0)
         self._start = 0
-        self._window = file.read(min(WINDOW_BYTES, size_bytes))
+        self._window = file.read(min(HEAD_BYTES, size_bytes))
+        self._end = len(self._window)
 
     @property
     def head(self) -> bytes:
@@ -62,23 +64,27 @@ class FileSource:
 
     def window(self, position: int) -> tuple[bytes, int]:
         """See `Source.window`."""
-        offset = position - self._start
-        window = self._window
-        if 0 <= offset <= len(window) - MIN_HEADER_BYTES:
-            return window, offset
-        if position > self._size_bytes:
-            raise Malformed(f"an element ends at {position}, the file at {self._size_bytes}")
+        left = self._end - position
+        if position >= self._start and (
+            left >= MIN_HEADER_BYTES or (left >= 0 and self._end == self._size_bytes)
+        ):
+            return self._window, position - self._start
+        if position == self._size_bytes:
+            return b"", 0
         # Far behind the last window there is pixel data more often than header.
-        far = offset > len(window) + WINDOW_BYTES
-        self._window = self.read(position, _JUMP_WINDOW_BYTES if far else WINDOW_BYTES)
+        far = -left > WINDOW_BYTES
+        self._window = self.read(position, JUMP_WINDOW_BYTES if far else WINDOW_BYTES)
         self._start = position
+        self._end = position + len(self._window)
+        if not self._window:
+            raise Malformed(f"the file ends before {position}, it should at {self._size_bytes}")
         return self._window, 0
 
     def read(self, position: int, size_bytes: int) -> bytes:
         """See `Source.read`."""
         left = self._size_bytes - position
         if left < 0:
-            raise Malformed(f"an element starts at {position}, the file ends {-left} before")
+            raise Malformed(f"an element ends at {position}, the file at {self._size_bytes}")
         self._file.seek(position)
         return self._file.read(min(size_bytes, left))
 
@@ -98,10 +104,17 @@ class InflatedSource:
         self._kept = bytearray()
         self._start = 0
         self._max_inflated_bytes = max_inflated_bytes
+        self._window = b""
+        self._window_start = 0
 
     def window(self, position: int) -> tuple[bytes, int]:
         """See `Source.window`. Raises `Exhausted` beyond ``max_inflated_bytes``."""
-        return self.read(position, WINDOW_BYTES), 0
+        offset = position - self._window_start
+        if not 0 <= offset <= len(self._window) - MIN_HEADER_BYTES:
+            self._window = self.read(position, WINDOW_BYTES)
+            self._window_start = position
+            offset = 0
+        return self._window, offset
 
     def read(self, position: int, size_bytes: int) -> bytes:
         """See `Source.read`. Raises `Exhausted` beyond ``max_inflated_bytes``."""

@@ -18,7 +18,7 @@ from orthanc_tw.dicom.uids import (
     IMPLICIT_LITTLE_ENDIAN,
     transfer_syntax,
 )
-from orthanc_tw.dicom.values import main_tag_of, text_of
+from orthanc_tw.dicom.values import short_texts
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.identifiers import DicomIdentifiers
 from orthanc_tw.model.json_types import JsonValue
@@ -39,25 +39,31 @@ def summarize(
     """Make the summary of one scanned file.
 
     :raises OrthancError: INEXISTENT_TAG if a study, series or SOP instance UID is missing;
-        BAD_FILE_FORMAT if one is empty
+        BAD_FILE_FORMAT if one is empty; BAD_PARAMETER_TYPE if one or PatientID is no short text
     """
-    _, terms = scanned.values.get(FACTS["SpecificCharacterSet"], ("", None))
+    _, terms = scanned.values.get(FACTS["SpecificCharacterSet"], (b"", None))
     charset = charsets_of(
         None if terms is None else terms.decode("ascii", "replace"), default_encoding
     )
-    texts = _texts(scanned, layout, charset, main_tags)
-    identifiers = _identifiers(texts)
-    tags: dict[ResourceType, dict[str, str]] = {level: {} for level in ResourceType}
-    for tag, places in main_tags.places.items():
-        if tag in texts:
-            for level, name in places:
-                tags[level][name] = texts[tag]
+    texts = short_texts(
+        scanned.values,
+        charset,
+        is_little_endian=layout.is_little_endian,
+        dictionary=main_tags.dictionary,
+    )
+    identifiers = _identifiers(scanned, texts)
+    by_level: tuple[dict[str, str], ...] = ({}, {}, {}, {})
+    all_places = main_tags.places
+    for tag, text in texts.items():
+        if tag in all_places:
+            for level, name in all_places[tag]:
+                by_level[level - 1][name] = text
     syntax = transfer_syntax(meta.transfer_syntax)
     # The reference knows the offset of pixel data in files of a plain structure only.
     has_offset = syntax is not None and not syntax.is_deflated and meta.has_prefix
     return InstanceSummary(
         identifiers=identifiers,
-        tags=tags,
+        tags=dict(zip(ResourceType, by_level, strict=True)),
         sequences=_sequences(scanned, layout, charset, main_tags),
         transfer_syntax=meta.transfer_syntax or _syntax_of(layout),
         sop_class_uid=texts.get(FACTS["SOPClassUID"], ""),
@@ -69,42 +75,25 @@ def summarize(
     )
 
 
-def _texts(
-    scanned: Scanned, layout: Layout, charset: CharacterSet, main_tags: MainDicomTags
-) -> dict[int, str]:
-    texts = {}
-    is_little_endian = layout.is_little_endian
-    dictionary = main_tags.dictionary
-    for tag, (vr, raw) in scanned.values.items():
-        if raw is not None and vr != "SQ":
-            text = main_tag_of(
-                text_of(
-                    tag,
-                    vr,
-                    raw,
-                    charset,
-                    is_little_endian=is_little_endian,
-                    dictionary=dictionary,
-                )
+def _identifiers(scanned: Scanned, texts: Mapping[int, str]) -> DicomIdentifiers:
+    parts = []
+    for name in ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        tag = FACTS[name]
+        text = texts.get(tag)
+        if text is None:
+            if tag in scanned.values:
+                # There, but binary or too long: not to be taken for a patient without identifier.
+                raise OrthancError(ErrorCode.BAD_PARAMETER_TYPE)
+            if name != "PatientID":
+                raise OrthancError(ErrorCode.INEXISTENT_TAG)
+            text = ""
+        elif not text and name != "PatientID":
+            raise OrthancError(
+                ErrorCode.BAD_FILE_FORMAT,
+                "missing StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID",
             )
-            if text is not None:
-                texts[tag] = text
-    return texts
-
-
-def _identifiers(texts: Mapping[int, str]) -> DicomIdentifiers:
-    uids = []
-    for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        uid = texts.get(FACTS[name])
-        if uid is None:
-            raise OrthancError(ErrorCode.INEXISTENT_TAG)
-        uids.append(uid.strip(_WHITE_SPACE))
-    if not all(uids):
-        raise OrthancError(
-            ErrorCode.BAD_FILE_FORMAT,
-            "missing StudyInstanceUID, SeriesInstanceUID or SOPInstanceUID",
-        )
-    return DicomIdentifiers(texts.get(FACTS["PatientID"], "").strip(_WHITE_SPACE), *uids)
+        parts.append(text)
+    return DicomIdentifiers(*parts)
 
 
 def _sequences(
@@ -112,8 +101,8 @@ def _sequences(
 ) -> dict[ResourceType, dict[str, JsonValue]]:
     sequences: dict[ResourceType, dict[str, JsonValue]] = {}
     for tag, places in main_tags.sequence_places.items():
-        vr, raw = scanned.values.get(tag, ("", None))
-        if raw is None or vr != "SQ":
+        vr, raw = scanned.values.get(tag, (b"", None))
+        if raw is None or vr != b"SQ":
             continue
         items = sequence_as_json(
             raw,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from pydicom._dicom_dict import RepeatersDictionary
 from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
@@ -18,6 +19,10 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 _NUMERIC = re.compile(r"([0-9a-fA-F]{4})[,-]?([0-9a-fA-F]{4})")
 _RETIRED = "RETIRED_"
 _RETIRED_NAMES = frozenset({0x00324000, 0x300A0082})
+# Names of repeating groups (60xx) stand for the first of these groups.
+_REPEATING = {
+    entry[4]: int(mask.replace("x", "0"), 16) for mask, entry in RepeatersDictionary.items()
+}
 UNKNOWN_NAME = "Unknown Tag & Data"
 PIXEL_DATA = 0x7FE00010
 
@@ -77,7 +82,11 @@ def parse_tag(text: str, dictionary: UserDictionary = _NO_ENTRIES) -> int:
 
 @lru_cache(maxsize=4096)
 def _tag_of_name(name: str) -> int | None:
-    return tag_for_keyword(name.removeprefix(_RETIRED))
+    name = name.removeprefix(_RETIRED)
+    if not name:
+        return None
+    found = tag_for_keyword(name)
+    return _REPEATING.get(name) if found is None else found
 
 
 def keyword(tag: int, dictionary: UserDictionary = _NO_ENTRIES) -> str:

@@ -21,9 +21,13 @@ def _format(digest: str) -> str:
 
 
 def hash_identifier(*parts: str) -> str:
-    """Public identifier of a resource from the DICOM identifiers of it and its ancestors."""
-    joined = "|".join(part.strip(" \0") for part in parts)
-    return _format(hashlib.sha1(joined.encode("utf-8"), usedforsecurity=False).hexdigest())
+    """Public identifier of a resource from the DICOM identifiers of it and its ancestors.
+
+    The parts are hashed as they are: what padding belongs to a value depends on its VR, so
+    whoever decodes the value has removed it (`orthanc_tw.dicom.values`).
+    """
+    joined = "|".join(parts).encode("utf-8", "replace")
+    return _format(hashlib.sha1(joined, usedforsecurity=False).hexdigest())
 
 
 @dataclass(frozen=True, slots=True)
