@@ -278,7 +278,9 @@ def find_statement(
 ) -> Statement:
     """Rows ``internal_id, public_id, level, parent_id`` ordered by public identifier."""
     if query.parent is not None and query.parent[0] > query.level:
-        return Statement("SELECT 0, '', 1, 0 WHERE 0", ())
+        return Statement(
+            "SELECT 0 AS internal_id, '' AS public_id, 1 AS level, 0 AS parent_id WHERE 1 = 0", ()
+        )
     body, parameters, repeats = _body(connection, query, trigrams)
     alias = f"r{int(query.level)}"
     sql = (

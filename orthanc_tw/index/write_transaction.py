@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
@@ -100,7 +101,7 @@ class SqliteWriteTransaction(SqliteReadTransaction):
         ).fetchone()
         if row is None:
             raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
-        return decode_metadata(row[0], None), int(row[1])
+        return decode_metadata(json.loads(row[0]), None), int(row[1])
 
     def _save_metadata(self, internal_id: int, metadata: dict[int, MetadataValue]) -> None:
         self._execute(
