@@ -86,7 +86,9 @@ def _ancestors(
     needed = {n for n, level in levels.items() if level in wanted and n not in rows}
     # A row may be an ancestor of another one, if levels are mixed.
     needed |= {parent for parent in parents.values() if parent is not None} & set(rows)
-    tags = dict(fetch(connection, "internal_id, json(tags)", _TAGS, (_list(needed),)))
+    tags: dict[int, Tags] = dict(
+        fetch(connection, "internal_id, json(tags)", _TAGS, (_list(needed),))
+    )
     ancestors: dict[int, dict[ResourceType, Tags]] = {}
     for number in rows:
         own = ancestors.setdefault(number, {})
