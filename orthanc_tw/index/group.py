@@ -21,7 +21,9 @@ _NESTED = 16
 
 
 def translate(error: BaseException) -> BaseException:
-    """An error of SQLite as an `OrthancError`; any other as it is."""
+    """An error of SQLite, or of text that it cannot keep, as an `OrthancError`; others as is."""
+    if isinstance(error, UnicodeEncodeError):
+        return OrthancError(ErrorCode.BAD_REQUEST, "Text that is not valid Unicode")
     if not isinstance(error, sqlite3.Error):
         return error
     code = ErrorCode.DATABASE

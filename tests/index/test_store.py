@@ -5,10 +5,13 @@ from dataclasses import fields, replace
 from orthanc_tw.index.gateway import (
     Attachment,
     ExpandParts,
+    FindQuery,
     ResourceRow,
     Statistics,
     StorageLimits,
+    TagConstraint,
 )
+from orthanc_tw.index.normalize import normalize
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.registries import MetadataType, OverwriteInstances, StoreStatus
 
@@ -182,6 +185,26 @@ class StoreTests(IndexCase):
         object.__setattr__(new, "resources", new.resources[:3])
         error = self.error(self.index.write(lambda tx: tx.store_instance(new, StorageLimits())))
         self.assertIsInstance(error, ValueError)
+        self.assertFalse(self.exists("p"))
+
+    def test_odd_text(self) -> None:
+        """NUL, quotes and planes beyond the first come back as they were; the index finds them."""
+        odd = "q\"\\'\0\n\U0001f600é"
+        self.store("p/s/e/i", tags={STUDY: {"0008,1030": odd}, PATIENT: {"0010,0010": odd}})
+        rows = [self.row("p/s")]
+        parts = ExpandParts(ancestors=frozenset({PATIENT}))
+        (record,) = self.read(lambda tx: tx.expand(rows, parts))
+        self.assertEqual(record.tags["0008,1030"], odd)
+        self.assertEqual(record.ancestors_tags[PATIENT]["0010,0010"], odd)
+        value = normalize(odd)
+        query = FindQuery(STUDY, [TagConstraint("0008,1030", STUDY, False, values=[value])])
+        self.assertEqual(self.read(lambda tx: tx.find(query)), rows)
+
+    def test_text_that_is_not_unicode(self) -> None:
+        """A lone surrogate is refused with a clear error, and nothing is written."""
+        new = instance("p/s/e/i", tags={STUDY: {"0008,1030": "\ud800"}})
+        error = self.error(self.index.write(lambda tx: tx.store_instance(new, StorageLimits())))
+        self.assertIsInstance(error, OrthancError)
         self.assertFalse(self.exists("p"))
 
 
