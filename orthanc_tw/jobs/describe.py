@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+from twisted.logger import Logger
+
 from orthanc_tw.jobs.record import JobEntry
 from orthanc_tw.model.errors import ErrorCode
 from orthanc_tw.model.jobs import JobState
 from orthanc_tw.model.json_types import JsonObject, JsonValue
+
+_log = Logger()
 
 # Below this progress an estimate would be noise.
 _MINIMUM_PROGRESS = 0.01
@@ -28,21 +32,27 @@ def _error_description(code: int) -> str:
 def describe_job(entry: JobEntry, now_s: float) -> JsonObject:
     """The public JSON of a job; ``now_s`` (POSIX seconds) is its ``Timestamp``."""
     run = entry.run
-    progress = entry.progress if run is None else max(0.0, min(1.0, run.job.progress()))
+    progress, content = entry.progress, entry.content
+    if run is not None:
+        try:
+            progress, content = max(0.0, min(1.0, run.job.progress())), run.job.content()
+        except Exception:
+            # One faulty job must not hide the others of a list.
+            _log.failure("Job {job_id} cannot describe itself", job_id=entry.job_id)
     runtime_s = entry.runtime_s + (0.0 if run is None else run.runtime_s)
     described: dict[str, JsonValue] = {
         "ID": entry.job_id,
         "Type": entry.kind,
         "State": entry.state.value,
         "Priority": entry.priority,
-        "Progress": int(progress * 100),
+        "Progress": round(progress * 100),
         "CreationTime": job_time(entry.created_s),
         "Timestamp": job_time(now_s),
         "EffectiveRuntime": round(runtime_s, 3),
         "ErrorCode": entry.error_code,
         "ErrorDescription": _error_description(entry.error_code),
         "ErrorDetails": entry.error_details,
-        "Content": entry.content if run is None else run.job.content(),
+        "Content": content,
     }
     if entry.has_user_data:
         described["UserData"] = entry.user_data  # type: ignore[assignment]

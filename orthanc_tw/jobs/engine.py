@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
@@ -34,6 +34,8 @@ from orthanc_tw.jobs.worker import JobWorker
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.jobs import JobState
 from orthanc_tw.model.json_types import JsonObject
+
+T = TypeVar("T")
 
 _log = Logger()
 
@@ -179,17 +181,22 @@ class JobsEngineService(Service):
 
         impatience = self._clock.callLater(self._settings.stop_grace_s, interrupt)
 
-        def ended(_: object) -> Deferred[None]:
+        def slots_ended(_: object) -> Deferred[None]:
             if impatience.active():
                 impatience.cancel()
             for entry in self._registry:
                 self._worker.forget_delay(entry)
                 self._worker.abandon(entry)
-                fire(entry.waiters, Failure(error))
+            # What a final row being written tells is still told to who waits.
             return self._ledger.flush()
 
+        def flushed(result: T) -> T:
+            for entry in self._registry:
+                fire(entry.waiters, Failure(error))
+            return result
+
         stopped = self._loading.addBoth(lambda _: self._scheduler.stop())
-        return stopped.addCallback(ended)
+        return stopped.addCallback(slots_ended).addBoth(flushed)
 
     # Submitting and waiting
 
@@ -280,7 +287,10 @@ class JobsEngineService(Service):
         }
 
     def observe(self, observer: Callable[[str], None]) -> Callable[[], None]:
-        """Call ``observer`` with the id of every job that has changed; returns what ends that."""
+        """Call ``observer`` with the id of every job that changes or is forgotten.
+
+        Returns what ends that; ``observer`` must not change the jobs.
+        """
         self._observers.append(observer)
         return lambda: self._observers.remove(observer)
 

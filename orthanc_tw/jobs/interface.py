@@ -5,6 +5,8 @@ generator of steps. The engine drives ``steps()`` with a Cooperator: each yielde
 Deferred is one step. After a step the engine looks at the pause and cancel flags, and
 saves ``progress``, ``cursor`` and ``content`` if the last save was long enough ago; a step
 whose Deferred fires with `CHECKPOINT` has them saved durably before the next one begins.
+A step is over when its Deferred fires: what it changes of cursor and progress is best
+changed in a callback of that, since what follows the ``yield`` runs with the next step.
 After a pause, a restart of the server or a retry the job is created again from its
 parameters and its last saved cursor: the steps done since then are done twice, which must
 leave the same result.
@@ -181,6 +183,12 @@ class JobsEngine(Protocol):
         ...
 
     def describe_all(self) -> list[JsonObject]: ...
+    def observe(self, observer: Callable[[str], None]) -> Callable[[], None]:
+        """Call ``observer`` with the id of every job that changes or is forgotten; returns
+        what ends that.
+        """
+        ...
+
     def pause(self, job_id: str) -> Deferred[bool]:
         """False if there is no such job or its state forbids it."""
         ...

@@ -1,7 +1,7 @@
 """From the queue to the end of a run: creates the job object, runs it, draws the conclusion.
 
-The slot that ran a job also waits for its row: a success is shown, and told to who waits,
-only when it is durable.
+A job that has done its work is running, for all who look, until its final row is durable;
+the slot that ran it takes the next one meanwhile.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ _log = Logger()
 
 ATTACHMENT = "__attachment__"
 
+# How many final rows may be on their way to the disk before a slot waits for its own.
+_MAXIMUM_CONCLUDING = 64
+
 
 class JobWorker:
     """Runs jobs. Called in the reactor thread.
@@ -70,6 +73,7 @@ class JobWorker:
         self._save_interval_s = save_interval_s
         self._enqueue = enqueue
         self._changed = changed
+        self._concluding = 0
         self.totals: Counter[JobState] = Counter()
 
     def prepare(self, entry: JobEntry) -> Prepared:
@@ -131,7 +135,9 @@ class JobWorker:
             if isinstance(results[0], dict):
                 entry.outputs = results[0]
             else:
-                _log.error("Outputs of {job_id}: {error}", job_id=entry.job_id, error=results[0])
+                error = results[0]
+                assert isinstance(error, Failure)
+                _log.failure("The outputs of {job_id} are bad", error, job_id=entry.job_id)
                 outcome = Outcome(Ending.FAILURE, int(ErrorCode.CANNOT_WRITE_FILE))
         try:
             self._capture(entry, run)
@@ -210,10 +216,18 @@ class JobWorker:
         else:
             entry.outputs = {}
         state = JobState.SUCCESS if succeeded else JobState.FAILURE
-        results: list[object] = []
-        yield boxed(self._ledger.save_as(entry, state), results)
-        if isinstance(results[0], Failure):
-            _log.failure("Job {job_id} could not be saved", results[0], job_id=entry.job_id)
+        self._concluding += 1
+        concluded = self._ledger.save_as(entry, state).addBoth(self._concluded, entry, outcome)
+        concluded.addErrback(_conclusion_failed)
+        # The slot goes on meanwhile, or each commit would serve one job a slot.
+        yield concluded if self._concluding > _MAXIMUM_CONCLUDING else None
+
+    def _concluded(self, saved: object, entry: JobEntry, outcome: Outcome) -> None:
+        """The final row is durable, or cannot be: now the job has ended."""
+        self._concluding -= 1
+        succeeded = outcome.ending is Ending.SUCCESS
+        if isinstance(saved, Failure):
+            _log.failure("Job {job_id} could not be saved", saved, job_id=entry.job_id)
             if succeeded:
                 # Its success would be forgotten by a restart, so it is none.
                 succeeded = False
@@ -260,8 +274,13 @@ class JobWorker:
         dropped = self._registry.ended(entry)
         if dropped:
             self._ledger.discard(dropped).addErrback(_clean_up_failed)
-        self._changed(entry)
+        for other in (entry, *dropped):
+            self._changed(other)
         fire(entry.waiters, result)
+
+
+def _conclusion_failed(failure: Failure) -> None:
+    _log.failure("The end of a job was not recorded", failure)
 
 
 def _clean_up_failed(failure: Failure) -> None:

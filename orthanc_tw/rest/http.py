@@ -102,7 +102,11 @@ def argument(request: Request, name: str) -> str | None:
 
 def has_argument(request: Request, name: str) -> bool:
     """Whether the query string has that name, with or without a value."""
-    return name.encode("ascii") in (request.args or {})
+    encoded = name.encode("ascii")
+    if encoded in (request.args or {}):
+        return True
+    # Twisted leaves names without "=" out of the arguments.
+    return encoded in request.uri.partition(b"?")[2].split(b"&")
 
 
 def as_any(value: object) -> Any:

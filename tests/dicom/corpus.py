@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """The recorded exchanges and the files they are about, for tests of functions."""
 
 from __future__ import annotations
@@ -6,11 +7,20 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator
+=======
+"""The reference corpus and pydicom's test files, for the tests of ``orthanc_tw.dicom``."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+>>>>>>> jobs
 from pathlib import Path
 from typing import Any
 
 import pydicom
 
+<<<<<<< HEAD
 RECORDINGS = Path(__file__).parent.parent / "reference" / "recordings"
 DATA = Path(pydicom.__file__).parent / "data"
 
@@ -46,3 +56,30 @@ def matches(answer: dict[str, Any], value: object) -> bool:
         digest = expected["sha256"] if isinstance(expected, dict) else expected
         return hashlib.sha256(text.encode()).hexdigest() == digest
     return text == json.dumps(answer["json"], sort_keys=True)
+=======
+DATA = Path(pydicom.__file__).parent / "data"
+RECORDINGS = Path(__file__).parent.parent / "reference" / "recordings"
+
+
+@lru_cache(maxsize=4)
+def exchanges(topic: str) -> list[dict[str, Any]]:
+    """Exchanges of one recording."""
+    loaded: dict[str, Any] = json.loads((RECORDINGS / f"{topic}.json").read_text("utf-8"))
+    result: list[dict[str, Any]] = loaded["exchanges"]
+    return result
+
+
+def topics() -> list[str]:
+    """Names of all recordings."""
+    return sorted(path.stem for path in RECORDINGS.glob("*.json"))
+
+
+def dicom_files() -> list[Path]:
+    """All files below pydicom's test and character set files, DICOM or not."""
+    return sorted(
+        path
+        for folder in ("test_files", "charset_files")
+        for path in (DATA / folder).rglob("*")
+        if path.is_file()
+    )
+>>>>>>> jobs

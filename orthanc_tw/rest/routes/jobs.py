@@ -6,7 +6,8 @@ Source: topics 20 and 21 of the corpus. Beyond Orthanc: the list takes ``state``
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+import json
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.web.server import Request
@@ -14,8 +15,10 @@ from twisted.web.server import Request
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.jobs import JobState
+from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.rest.errors import BareError
 from orthanc_tw.rest.http import (
+    JSON_TYPE,
     Body,
     Route,
     argument,
@@ -24,10 +27,10 @@ from orthanc_tw.rest.http import (
     json_body,
     text_body,
 )
+from orthanc_tw.rest.streaming import Streamer
 
-#: ``send_file(request, path, content_type, filename)``: streams a file, sets its headers,
-#: finishes the request; fires when that is done.
-SendFile = Callable[[Request, str, str, str], Awaitable[None]]
+# How many jobs are described in one turn of the reactor.
+JOBS_A_CHUNK = 50
 
 _STATES = {state.value for state in JobState}
 
@@ -36,12 +39,12 @@ class JobsRoutes:
     """The routes of ``/jobs``.
 
     :param engine: the jobs
-    :param send_file: streams the output of a job
+    :param streamer: sends the outputs of jobs, and long lists
     """
 
-    def __init__(self, engine: JobsEngine, send_file: SendFile) -> None:
+    def __init__(self, engine: JobsEngine, streamer: Streamer) -> None:
         self._engine = engine
-        self._send_file = send_file
+        self._streamer = streamer
 
     def routes(self) -> Iterable[Route]:
         """See `RouteProvider`."""
@@ -59,7 +62,7 @@ class JobsRoutes:
         yield Route("GET", "/jobs/<job_id>/<key>", self._output, "Get job output")
         yield Route("DELETE", "/jobs/<job_id>/<key>", self._delete_output, "Delete job output")
 
-    def _list(self, request: Request) -> bytes:
+    async def _list(self, request: Request) -> Body:
         states = _words(request, "state")
         unknown = set(states) - _STATES
         if unknown:
@@ -74,8 +77,15 @@ class JobsRoutes:
         )
         if not has_argument(request, "expand"):
             return json_body(request, found)
-        described = [self._engine.describe(job_id) for job_id in found]
-        return json_body(request, [job for job in described if job is not None])
+        if len(found) <= JOBS_A_CHUNK:
+            return json_body(request, self._described(found))
+        request.setHeader(b"content-type", JSON_TYPE)
+        await self._streamer.send_chunks(request, _Chunks(found, self._described).next_chunk)
+        return None
+
+    def _described(self, job_ids: Sequence[str]) -> list[JsonObject]:
+        described = [self._engine.describe(job_id) for job_id in job_ids]
+        return [job for job in described if job is not None]
 
     def _get(self, request: Request, job_id: str) -> bytes:
         job = self._engine.describe(job_id)
@@ -104,13 +114,47 @@ class JobsRoutes:
         output = self._engine.output(job_id, key)
         if output is None:
             raise _no_output(key)
-        await self._send_file(request, output.path, output.mime, output.filename)
+        await self._streamer.send_path(
+            request,
+            output.path,
+            content_type=output.mime.encode("latin-1", "replace"),
+            filename=output.filename,
+        )
         return None
 
     async def _delete_output(self, request: Request, job_id: str, key: str) -> bytes:
         if not await self._engine.delete_output(job_id, key):
             raise _no_output(key)
         return text_body(request, "")
+
+
+class _Chunks:
+    """A long list as text, some jobs at a time; jobs that are gone meanwhile are left out."""
+
+    def __init__(
+        self, job_ids: Sequence[str], describe: Callable[[Sequence[str]], list[JsonObject]]
+    ) -> None:
+        self._job_ids = job_ids
+        self._describe = describe
+        self._before = b"["
+        self._at: int | None = 0
+
+    def next_chunk(self) -> bytes:
+        """The next part; b"" at the end."""
+        if self._at is None:
+            return b""
+        text = b""
+        while not text and self._at < len(self._job_ids):
+            jobs = self._describe(self._job_ids[self._at : self._at + JOBS_A_CHUNK])
+            self._at += JOBS_A_CHUNK
+            text = ",".join(
+                json.dumps(job, sort_keys=True, ensure_ascii=False) for job in jobs
+            ).encode("utf-8", "replace")
+        if text:
+            text, self._before = self._before + b"\n" + text, b","
+            return text
+        self._at = None
+        return (b"[" if self._before == b"[" else b"") + b"\n]\n"
 
 
 def _no_output(key: str) -> OrthancError:

@@ -1,0 +1,94 @@
+"""The metadata that ingest gives to the resources of an instance, level by level.
+
+Source: ``/metadata?expand`` of topics 06, 10, 12, 14 and 41 of the corpus. ``LastUpdate``
+is the index's to write, since it changes with later instances.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from orthanc_tw.dicom.summary import InstanceSummary
+from orthanc_tw.index.gateway import NewResource
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import MetadataType, RequestOrigin
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOrigin:
+    """Where an instance comes from.
+
+    :ivar remote_ip: address of the client, '' if it is not known
+    :ivar remote_aet: calling AE title (DICOM protocol), else ''
+    :ivar called_aet: called AE title (DICOM protocol), else ''
+    :ivar http_username: user of the HTTP request, '' if there is none
+    """
+
+    origin: RequestOrigin
+    remote_ip: str = ""
+    remote_aet: str = ""
+    called_aet: str = ""
+    http_username: str = ""
+
+
+def new_resources(
+    summary: InstanceSummary,
+    public_ids: Sequence[str],
+    origin: StoreOrigin,
+    signatures: Mapping[ResourceType, str],
+    date: str,
+    extra: Mapping[ResourceType, Mapping[int, str]],
+) -> list[NewResource]:
+    """Patient, study, series and instance as the index wants them.
+
+    :param public_ids: of the four levels, in order
+    :param signatures: ``MainDicomTagsSignature`` of each level
+    :param date: UTC time of reception
+    :param extra: further metadata of each level
+    """
+    resources = []
+    for level, public_id in zip(ResourceType, public_ids, strict=True):
+        metadata: dict[int, str] = {}
+        signature = signatures.get(level)
+        if signature is not None:
+            metadata[MetadataType.MAIN_DICOM_TAGS_SIGNATURE] = signature
+        sequences = summary.sequences.get(level)
+        if sequences:
+            metadata[MetadataType.MAIN_DICOM_SEQUENCES] = json.dumps(
+                sequences, ensure_ascii=False, sort_keys=True
+            )
+        if level is ResourceType.SERIES:
+            metadata[MetadataType.REMOTE_AET] = origin.remote_aet
+            if summary.expected_instances is not None:
+                metadata[MetadataType.EXPECTED_NUMBER_OF_INSTANCES] = str(
+                    summary.expected_instances
+                )
+        elif level is ResourceType.INSTANCE:
+            _add_instance_metadata(metadata, summary, origin, date)
+        metadata.update(extra.get(level, ()))
+        resources.append(NewResource(level, public_id, summary.tags.get(level, {}), metadata))
+    return resources
+
+
+def _add_instance_metadata(
+    metadata: dict[int, str], summary: InstanceSummary, origin: StoreOrigin, date: str
+) -> None:
+    metadata[MetadataType.RECEPTION_DATE] = date
+    metadata[MetadataType.REMOTE_AET] = origin.remote_aet
+    metadata[MetadataType.ORIGIN] = origin.origin.value
+    metadata[MetadataType.TRANSFER_SYNTAX] = summary.transfer_syntax
+    metadata[MetadataType.SOP_CLASS_UID] = summary.sop_class_uid
+    if origin.remote_ip:
+        metadata[MetadataType.REMOTE_IP] = origin.remote_ip
+    if origin.origin is RequestOrigin.DICOM_PROTOCOL:
+        metadata[MetadataType.CALLED_AET] = origin.called_aet
+    elif origin.origin is RequestOrigin.REST_API:
+        metadata[MetadataType.HTTP_USERNAME] = origin.http_username
+    if summary.index_in_series is not None:
+        metadata[MetadataType.INDEX_IN_SERIES] = str(summary.index_in_series)
+    if summary.pixel_data_offset is not None:
+        metadata[MetadataType.PIXEL_DATA_OFFSET] = str(summary.pixel_data_offset)
+    if summary.pixel_data_vr is not None:
+        metadata[MetadataType.PIXEL_DATA_VR] = summary.pixel_data_vr

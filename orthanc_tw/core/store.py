@@ -1,0 +1,267 @@
+"""Ingest: the one way into the server, whatever the door (HTTP, DIMSE, a peer, a job).
+
+summary of the header -> file made durable -> row. Success is told when both are on disk.
+Runs in the reactor thread, but for the commit of the file. PS3.10 files only: pixels are
+never looked at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from orthanc_tw.core.ingest_metadata import StoreOrigin, new_resources
+from orthanc_tw.dicom.summary import InstanceSummary
+from orthanc_tw.index.gateway import (
+    Attachment,
+    Index,
+    NewInstance,
+    ReadTransaction,
+    StorageLimits,
+    StoreOutcome,
+    WriteTransaction,
+)
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import ContentType, OverwriteInstances, StoreStatus
+from orthanc_tw.storage.interface import Spool, Storage, StoredFile
+
+InThread = Callable[..., Deferred[Any]]
+ReadSummary = Callable[[BinaryIO, int], InstanceSummary]
+Extra = Mapping[ResourceType, Mapping[int, str]]
+
+# Reading the header of anything larger than this may have to wait for the disk.
+_READ_IN_REACTOR_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Options of ingest.
+
+    :ivar overwrite: ``OverwriteInstances``
+    :ivar compress: ``StorageCompression``
+    :ivar limits: ``MaximumStorageSize``, ``MaximumPatientCount``, ``MaximumStorageMode``
+    :ivar signatures: metadata ``MainDicomTagsSignature`` of each level
+    """
+
+    overwrite: OverwriteInstances = OverwriteInstances.NEVER
+    compress: bool = False
+    limits: StorageLimits = field(default_factory=StorageLimits)
+    signatures: Mapping[ResourceType, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResult:
+    """How an ingest ended (SUCCESS or ALREADY_STORED), and the public identifiers."""
+
+    status: StoreStatus
+    patient: str
+    study: str
+    series: str
+    instance: str
+
+
+class InstanceStore:
+    """Stores instances.
+
+    :param index: the database
+    :param storage: the storage area
+    :param read_summary: reads the header of a file: ``read_summary(file, size_bytes)``
+    :param in_thread: runs a function in a thread, Deferred of its result
+    :param clock: the time, POSIX seconds
+    :param timer: monotonic seconds, for durations
+    :param observe: ``observe(metric, value)``
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        index: Index,
+        storage: Storage,
+        settings: StoreSettings,
+        *,
+        read_summary: ReadSummary,
+        in_thread: InThread,
+        clock: Callable[[], float],
+        timer: Callable[[], float] = time.perf_counter,
+        observe: Callable[[str, float], None] = lambda name, value: None,
+    ) -> None:
+        self._index = index
+        self._storage = storage
+        self._settings = settings
+        self._read_summary = read_summary
+        self._in_thread = in_thread
+        self._clock = clock
+        self._timer = timer
+        self._observe = observe
+        self._in_flight = 0
+        self._drained: list[Deferred[None]] = []
+        self._second = -1
+        self._date = ""
+
+    def new_spool(self) -> Spool:
+        """A spool for what is to be stored."""
+        return self._storage.new_spool()
+
+    def store(
+        self, spool: Spool, origin: StoreOrigin, extra: Extra | None = None
+    ) -> Deferred[StoreResult]:
+        """Store an instance. The spool belongs to the store from now on, whatever happens.
+
+        Cancelling the Deferred changes nothing.
+
+        :param extra: more metadata of the resources that this instance creates
+            (``ModifiedFrom``...)
+        :raises OrthancError: (as failures) BAD_FILE_FORMAT, INEXISTENT_TAG for what is no
+            DICOM instance; FULL_STORAGE
+        """
+        ingest = _Ingest(self, spool, origin, extra or {}, self._timer())
+        self._in_flight += 1
+        if spool.size_bytes <= _READ_IN_REACTOR_BYTES:
+            try:
+                ingest.summarized(self._summary(spool))
+            except Exception:
+                ingest.failed(Failure())
+        else:
+            reading = self._in_thread(self._summary, spool)
+            reading.addCallback(ingest.summarized).addErrback(ingest.failed)
+        return ingest.done
+
+    def drain(self) -> Deferred[None]:
+        """Fires when nothing is being stored any more (at shutdown)."""
+        if not self._in_flight:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._drained.append(waiting)
+        return waiting
+
+    def delete_files(self, uuids: tuple[str, ...]) -> None:
+        """Remove files that no row names; a failure is logged (the next sweep will do it)."""
+        if uuids:
+            deleting = self._in_thread(self._storage.delete, uuids)
+            deleting.addErrback(lambda failure: self._log.failure("Deleting files", failure))
+
+    def _summary(self, spool: Spool) -> InstanceSummary:
+        with spool.reader() as file:
+            return self._read_summary(file, spool.size_bytes)
+
+    def _now(self) -> tuple[float, str]:
+        now_s = self._clock()
+        second = int(now_s)
+        if second != self._second:
+            self._second = second
+            self._date = time.strftime("%Y%m%dT%H%M%S", time.gmtime(second))
+        return now_s, self._date
+
+    def _ended(self, started: float) -> None:
+        self._observe("orthanc_store_dicom_duration_ms", (self._timer() - started) * 1000)
+        self._in_flight -= 1
+        if not self._in_flight:
+            waiting, self._drained = self._drained, []
+            for deferred in waiting:
+                deferred.callback(None)
+
+
+class _Ingest:
+    """One ingest on its way. Callbacks in the order of its methods."""
+
+    __slots__ = ("_extra", "_ids", "_origin", "_spool", "_started", "_store", "_summary", "done")
+
+    def __init__(
+        self,
+        store: InstanceStore,
+        spool: Spool,
+        origin: StoreOrigin,
+        extra: Extra,
+        started: float,
+    ) -> None:
+        self._store = store
+        self._spool = spool
+        self._origin = origin
+        self._extra = extra
+        self._started = started
+        self._ids: list[str] = []
+        # On its own, not the end of the chain: cancelling it does not stop the ingest, and it
+        # swallows the late result.
+        self.done: Deferred[StoreResult] = Deferred()
+
+    def summarized(self, summary: InstanceSummary) -> None:
+        store = self._store
+        self._summary = summary
+        identifiers = summary.identifiers
+        self._ids = [identifiers.public_id(level) for level in ResourceType]
+        if store._settings.overwrite is OverwriteInstances.NEVER:
+            instance = self._ids[-1]
+
+            def known(tx: ReadTransaction) -> bool:
+                return tx.lookup(instance, ResourceType.INSTANCE) is not None
+
+            if store._index.read_now(known):
+                self._finish(StoreStatus.ALREADY_STORED)
+                return
+        committing = store._in_thread(
+            store._storage.commit, self._spool, compress=store._settings.compress
+        )
+        committing.addCallback(self._committed)
+        committing.addErrback(self.failed)
+
+    def _committed(self, file: StoredFile) -> Deferred[None]:
+        store = self._store
+        settings = store._settings
+        now_s, date = store._now()
+        summary = self._summary
+        instance = NewInstance(
+            resources=new_resources(
+                summary, self._ids, self._origin, settings.signatures, date, self._extra
+            ),
+            attachment=Attachment(
+                uuid=file.uuid,
+                content_type=ContentType.DICOM,
+                size_bytes=file.size_bytes,
+                md5=file.md5,
+                stored_size_bytes=file.stored_size_bytes,
+                stored_md5=file.stored_md5,
+                compression=file.compression,
+            ),
+            date=date,
+            now_s=now_s,
+            overwrite=settings.overwrite,
+            expected_instances=summary.expected_instances,
+        )
+
+        def write(tx: WriteTransaction) -> StoreOutcome:
+            return tx.store_instance(instance, settings.limits)
+
+        def written(outcome: StoreOutcome) -> None:
+            if outcome.status is not StoreStatus.SUCCESS:
+                store.delete_files((file.uuid,))
+            store.delete_files(tuple(outcome.removed))
+            self._finish(outcome.status)
+
+        def not_written(failure: Failure) -> Failure:
+            store.delete_files((file.uuid,))
+            return failure
+
+        writing = store._index.write(write)
+        return writing.addCallbacks(written, not_written)
+
+    def failed(self, failure: Failure) -> None:
+        self._spool.discard()
+        self._store._ended(self._started)
+        self.done.errback(failure)
+
+    def _finish(self, status: StoreStatus) -> None:
+        if status is StoreStatus.STORAGE_FULL:
+            self.failed(Failure(OrthancError(ErrorCode.FULL_STORAGE)))
+            return
+        self._spool.discard()
+        self._store._ended(self._started)
+        patient, study, series, instance = self._ids
+        self.done.callback(StoreResult(status, patient, study, series, instance))

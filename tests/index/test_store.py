@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from orthanc_tw.index.gateway import (
+    Attachment,
+    ExpandParts,
+    ResourceRow,
+    Statistics,
+    StorageLimits,
+)
+from orthanc_tw.model.errors import OrthancError
+from orthanc_tw.model.registries import MetadataType, OverwriteInstances, StoreStatus
+
+from .support import (
+    DATE,
+    PATIENT,
+    SERIES,
+    STUDY,
+    IndexCase,
+    MemoryCase,
+    SqliteCase,
+    attachment,
+    instance,
+    public_id,
+)
+
+
+class StoreTests(IndexCase):
+    def test_creates_the_four_levels(self) -> None:
+        """The first instance creates its parents, linked to each other."""
+        outcome = self.store("p/s/e/i")
+        self.assertEqual(outcome.status, StoreStatus.SUCCESS)
+        self.assertTrue(outcome.is_new_instance)
+        row = self.row("p/s/e/i")
+        self.assertEqual(row.internal_id, outcome.instance_internal_id)
+        ancestors = self.read(lambda tx: tx.ancestors(row))
+        self.assertEqual(
+            [(a.level, a.public_id) for a in ancestors],
+            [
+                (SERIES, public_id("p/s/e")),
+                (STUDY, public_id("p/s")),
+                (PATIENT, public_id("p")),
+            ],
+        )
+
+    def test_changes_of_a_first_and_a_second_instance(self) -> None:
+        """NewInstance comes first, then the created parents from the series up."""
+        self.store("p/s/e/i")
+        self.store("p/s/f/j")
+        self.assertEqual(
+            self.log(),
+            [
+                (1, "NewInstance", public_id("p/s/e/i")),
+                (2, "NewSeries", public_id("p/s/e")),
+                (3, "NewStudy", public_id("p/s")),
+                (4, "NewPatient", public_id("p")),
+                (5, "NewInstance", public_id("p/s/f/j")),
+                (6, "NewSeries", public_id("p/s/f")),
+            ],
+        )
+
+    def test_completed_series(self) -> None:
+        """The instance that makes the expected number logs CompletedSeries, the next does not."""
+        for name in "ijk":
+            self.store(f"p/s/e/{name}", expected=2)
+        self.assertEqual(
+            [kind for _, kind, _ in self.log(since=4)],
+            ["NewInstance", "CompletedSeries", "NewInstance"],
+        )
+
+    def test_never_overwrite(self) -> None:
+        """An instance that is there is not touched, though the file differs."""
+        first = self.store("p/s/e/i")
+        other = attachment("other")
+        again = self.store("p/s/e/i", file=other)
+        self.assertEqual(again.status, StoreStatus.ALREADY_STORED)
+        self.assertEqual(again.instance_internal_id, first.instance_internal_id)
+        self.assertEqual(again.removed, ())
+        self.assertEqual(self.read(lambda tx: tx.statistics()).count_instances, 1)
+        self.assertEqual(self.read(lambda tx: tx.last_change_seq()), 4)
+
+    def test_always_overwrite_starts_anew(self) -> None:
+        """Parents left childless go too: labels, metadata and attachments are lost."""
+        self.store("p/s/e/i")
+        study, old = self.row("p/s"), self.row("p/s/e/i")
+        extra = attachment("extra", kind=1024)
+        self.write(lambda tx: tx.add_label(study.internal_id, "lab"))
+        self.write(lambda tx: tx.set_metadata(study.internal_id, 1024, "kept?", 0))
+        self.write(lambda tx: tx.put_attachment(study.internal_id, extra))
+        new = attachment("new", size=500)
+        outcome = self.store("p/s/e/i", file=new, overwrite=OverwriteInstances.ALWAYS)
+        self.assertEqual(outcome.status, StoreStatus.SUCCESS)
+        self.assertFalse(outcome.is_new_instance)
+        self.assertEqual(sorted(outcome.removed), sorted([attachment("p/s/e/i").uuid, extra.uuid]))
+        study = self.row("p/s")
+        self.assertEqual(self.read(lambda tx: tx.labels(study.internal_id)), [])
+        self.assertNotIn(1024, self.read(lambda tx: tx.metadata(study.internal_id)))
+        self.assertNotEqual(self.row("p/s/e/i").internal_id, old.internal_id)
+        self.assertEqual([seq for seq, _, _ in self.log()], [5, 6, 7, 8])
+        self.assertEqual(self.read(lambda tx: tx.statistics()).disk_size_bytes, 500)
+
+    def test_always_overwrite_keeps_parents_with_other_children(self) -> None:
+        """A study with another series keeps its labels when an instance is replaced."""
+        self.store("p/s/e/i")
+        self.store("p/s/f/j")
+        study = self.row("p/s")
+        self.write(lambda tx: tx.add_label(study.internal_id, "lab"))
+        self.store("p/s/e/i", file=attachment("new"), overwrite=OverwriteInstances.ALWAYS)
+        self.assertEqual(self.row("p/s"), study)
+        self.assertEqual(self.read(lambda tx: tx.labels(study.internal_id)), ["lab"])
+
+    def test_overwrite_if_changed(self) -> None:
+        """The same MD5 is already stored, another one overwrites."""
+        self.store("p/s/e/i")
+        how = OverwriteInstances.IF_CHANGED
+        same = self.store("p/s/e/i", overwrite=how)
+        self.assertEqual(same.status, StoreStatus.ALREADY_STORED)
+        other = self.store("p/s/e/i", file=attachment("other"), overwrite=how)
+        self.assertEqual(other.status, StoreStatus.SUCCESS)
+
+    def test_overwrite_if_changed_without_md5(self) -> None:
+        """Where no MD5 was computed, the sizes are compared."""
+        how = OverwriteInstances.IF_CHANGED
+        self.store("p/s/e/i", file=_without_md5("a", 10))
+        same = self.store("p/s/e/i", file=_without_md5("b", 10), overwrite=how)
+        self.assertEqual(same.status, StoreStatus.ALREADY_STORED)
+        other = self.store("p/s/e/i", file=_without_md5("b", 11), overwrite=how)
+        self.assertEqual(other.status, StoreStatus.SUCCESS)
+
+    def test_counters_follow(self) -> None:
+        """Totals and those of each resource follow what is stored, attached and deleted."""
+        self.store("p/s/e/i", file=attachment("a", size=100, stored=40))
+        self.store("p/s/e/j", file=attachment("b", size=200, stored=80))
+        self.store("p/t/f/k", file=attachment("c", size=7))
+        study = self.row("p/s")
+        self.write(
+            lambda tx: tx.put_attachment(study.internal_id, attachment("d", size=1, kind=1024))
+        )
+        total = self.read(lambda tx: tx.statistics())
+        self.assertEqual(_values(total), (1, 2, 2, 3, 128, 308, 127, 307))
+        patient = self.row("p")
+        self.assertEqual(self.read(lambda tx: tx.resource_statistics(patient)), total)
+        self.assertEqual(
+            _values(self.read(lambda tx: tx.resource_statistics(study))),
+            (1, 1, 1, 2, 121, 301, 120, 300),
+        )
+        inst = self.row("p/s/e/j")
+        self.assertEqual(
+            _values(self.read(lambda tx: tx.resource_statistics(inst))),
+            (1, 1, 1, 1, 80, 200, 80, 200),
+        )
+        self.write(lambda tx: tx.delete_resource(inst, DATE))
+        self.assertEqual(
+            _values(self.read(lambda tx: tx.resource_statistics(study))),
+            (1, 1, 1, 1, 41, 101, 40, 100),
+        )
+        self.write(lambda tx: tx.delete_resource(patient, DATE))
+        self.assertEqual(_values(self.read(lambda tx: tx.statistics())), (0,) * 8)
+
+    def test_metadata_of_a_new_instance(self) -> None:
+        """Parents have LastUpdate, the instance has not; both what was given."""
+        self.store("p/s/e/i")
+        study, inst = self.row("p/s").internal_id, self.row("p/s/e/i").internal_id
+        last_update = int(MetadataType.LAST_UPDATE)
+        of_study = self.read(lambda tx: tx.metadata(study))
+        self.assertEqual({n: m.value for n, m in of_study.items()}, {last_update: DATE, 16: "sig2"})
+        of_instance = self.read(lambda tx: tx.metadata(inst))
+        self.assertEqual({n: m.value for n, m in of_instance.items()}, {16: "sig4"})
+
+    def test_last_update_of_all_ancestors(self) -> None:
+        """A new instance sets LastUpdate of its series, study and patient, of no other."""
+        self.store("p/s/e/i", date="20260101T000000")
+        self.store("p/s/f/j", date="20260101T000001")
+        rows = [self.row(path) for path in ("p", "p/s", "p/s/e", "p/s/f")]
+        records = self.read(lambda tx: tx.expand(rows, ExpandParts()))
+        self.assertEqual([r.last_update[-1] for r in records], ["1", "1", "0", "1"])
+
+    def test_wrong_resources(self) -> None:
+        """Anything but one resource of each level is refused, and nothing is written."""
+        new = instance("p/s/e/i")
+        object.__setattr__(new, "resources", new.resources[:3])
+        error = self.error(self.index.write(lambda tx: tx.store_instance(new, StorageLimits())))
+        self.assertIsInstance(error, ValueError)
+        self.assertFalse(self.exists("p"))
+
+
+class LimitTests(IndexCase):
+    def test_reject_patients(self) -> None:
+        """Without recycling, the patient above the maximum is refused and nothing changes."""
+        limits = StorageLimits(maximum_patients=1, recycle=False)
+        self.store("p/s/e/i", limits)
+        refused = self.store("q/s/e/i", limits)
+        self.assertEqual(refused.status, StoreStatus.STORAGE_FULL)
+        self.assertIsNone(refused.instance_internal_id)
+        self.assertFalse(self.exists("q"))
+        more = self.store("p/s/e/j", limits)
+        self.assertEqual(more.status, StoreStatus.SUCCESS)
+
+    def test_recycle_patients(self) -> None:
+        """The patient touched longest ago goes; its files are named for removal."""
+        limits = StorageLimits(maximum_patients=2)
+        self.store("p/s/e/i", limits)
+        self.store("q/s/e/i", limits)
+        self.store("p/s/e/j", limits)
+        outcome = self.store("r/s/e/i", limits)
+        self.assertEqual(outcome.status, StoreStatus.SUCCESS)
+        self.assertEqual(outcome.removed, [attachment("q/s/e/i").uuid])
+        self.assertEqual([self.exists(x) for x in "pqr"], [True, False, True])
+
+    def test_protected_patient_is_spared(self) -> None:
+        """A protected patient stays; once unprotected, it is the last in line."""
+        limits = StorageLimits(maximum_patients=2)
+        self.store("p/s/e/i", limits)
+        self.store("q/s/e/i", limits)
+        patient = self.row("p").internal_id
+        self.write(lambda tx: tx.set_protected(patient, True))
+        self.assertTrue(self.read(lambda tx: tx.is_protected(patient)))
+        self.store("r/s/e/i", limits)
+        self.assertEqual([self.exists(x) for x in "pqr"], [True, False, True])
+        self.write(lambda tx: tx.set_protected(patient, False))
+        self.write(lambda tx: tx.set_protected(patient, False))
+        self.assertFalse(self.read(lambda tx: tx.is_protected(patient)))
+        self.store("t/s/e/i", limits)
+        self.assertEqual([self.exists(x) for x in "prt"], [True, False, True])
+
+    def test_all_protected(self) -> None:
+        """Where nothing may be recycled, the storage is full."""
+        limits = StorageLimits(maximum_patients=1)
+        self.store("p/s/e/i", limits)
+        patient = self.row("p").internal_id
+        self.write(lambda tx: tx.set_protected(patient, True))
+        self.assertEqual(self.store("q/s/e/i", limits).status, StoreStatus.STORAGE_FULL)
+
+    def test_full_gives_back_what_was_recycled(self) -> None:
+        """If even recycling makes no room, nothing was deleted."""
+        self.store("p/s/e/i", file=attachment("a", size=10))
+        self.store("q/s/e/i", file=attachment("b", size=90))
+        keep = self.row("q").internal_id
+        self.write(lambda tx: tx.set_protected(keep, True))
+        limits = StorageLimits(maximum_storage_bytes=100)
+        outcome = self.store("r/s/e/i", limits, file=attachment("c", size=20))
+        self.assertEqual(outcome.status, StoreStatus.STORAGE_FULL)
+        self.assertEqual(outcome.removed, ())
+        self.assertTrue(self.exists("p"))
+        self.assertEqual(self.read(lambda tx: tx.statistics()).disk_size_bytes, 100)
+
+    def test_recycle_by_size_spares_the_own_patient(self) -> None:
+        """The patient being stored is never recycled for itself."""
+        limits = StorageLimits(maximum_storage_bytes=100)
+        self.store("p/s/e/i", limits, file=attachment("a", size=60))
+        refused = self.store("p/s/e/j", limits, file=attachment("b", size=60))
+        self.assertEqual(refused.status, StoreStatus.STORAGE_FULL)
+        other = self.store("q/s/e/j", limits, file=attachment("b", size=60))
+        self.assertEqual(other.status, StoreStatus.SUCCESS)
+        self.assertFalse(self.exists("p"))
+
+    def test_larger_than_the_storage(self) -> None:
+        """What could never fit recycles nothing."""
+        limits = StorageLimits(maximum_storage_bytes=100)
+        self.store("p/s/e/i", limits, file=attachment("a", size=60))
+        refused = self.store("q/s/e/i", limits, file=attachment("b", size=101))
+        self.assertEqual(refused.status, StoreStatus.STORAGE_FULL)
+        self.assertTrue(self.exists("p"))
+
+
+class DeletionTests(IndexCase):
+    def test_down_and_up(self) -> None:
+        """Deleting the only series of a study deletes the study, and names what remains."""
+        self.store("p/s/e/i")
+        self.store("p/s/e/j")
+        self.store("p/t/f/k")
+        series, patient = self.row("p/s/e"), self.row("p")
+        outcome = self.write(lambda tx: tx.delete_resource(series, DATE))
+        self.assertEqual(
+            sorted(outcome.removed),
+            sorted([attachment("p/s/e/i").uuid, attachment("p/s/e/j").uuid]),
+        )
+        self.assertEqual(outcome.remaining_ancestor, patient)
+        self.assertFalse(self.exists("p/s"))
+        self.assertTrue(self.exists("p/t"))
+
+    def test_whole_patient(self) -> None:
+        """Nothing remains of a patient, in no table, and its changes are gone."""
+        self.store("p/s/e/i")
+        self.store("q/s/e/i")
+        patient, inst = self.row("p"), self.row("p/s/e/i").internal_id
+        outcome = self.write(lambda tx: tx.delete_resource(patient, DATE))
+        self.assertIsNone(outcome.remaining_ancestor)
+        self.assertEqual([seq for seq, _, _ in self.log()], [5, 6, 7, 8])
+        self.assertEqual(self.read(lambda tx: tx.metadata(inst)), {})
+        self.assertEqual(self.read(lambda tx: tx.attachments(inst)), [])
+        self.assertEqual(self.read(lambda tx: tx.lookup_identifier("0010,0020", "p")), [])
+
+    def test_twice(self) -> None:
+        """A row that is gone deletes nothing."""
+        self.store("p/s/e/i")
+        patient = self.row("p")
+        self.write(lambda tx: tx.delete_resource(patient, DATE))
+        again = self.write(lambda tx: tx.delete_resource(patient, DATE))
+        self.assertEqual((again.removed, again.remaining_ancestor), ((), None))
+
+    def test_internal_ids_are_not_used_again(self) -> None:
+        """An identifier kept from before a deletion never names another resource."""
+        self.store("p/s/e/i")
+        old = self.row("p")
+        self.write(lambda tx: tx.delete_resource(old, DATE))
+        self.store("q/s/e/i")
+        self.assertGreater(self.row("q").internal_id, old.internal_id)
+        error = self.error(self.index.write(lambda tx: tx.add_label(old.internal_id, "x")))
+        self.assertIsInstance(error, OrthancError)
+
+
+class StabilityTests(IndexCase):
+    def mark(self, older_than_s: float, limit: int = 100) -> int:
+        """Call mark_stable."""
+        return self.write(
+            lambda tx: tx.mark_stable(older_than_s=older_than_s, date=DATE, limit=limit)
+        )
+
+    def is_stable(self, path: str) -> bool:
+        """Of a resource."""
+        rows: list[ResourceRow] = [self.row(path)]
+        (record,) = self.read(lambda tx: tx.expand(rows, ExpandParts()))
+        return record.is_stable
+
+    def test_order(self) -> None:
+        """Series, study, patient become stable in that order, once."""
+        self.store("p/s/e/i", now_s=100.0)
+        self.assertFalse(self.is_stable("p/s"))
+        self.assertEqual(self.mark(99.9), 0)
+        self.assertEqual(self.mark(100.0), 3)
+        self.assertEqual(
+            [kind for _, kind, _ in self.log(since=4)],
+            ["StableSeries", "StableStudy", "StablePatient"],
+        )
+        self.assertTrue(self.is_stable("p/s"))
+        self.assertEqual(self.mark(1e9), 0)
+
+    def test_each_in_its_time(self) -> None:
+        """A series that got nothing new is stable before its study is."""
+        self.store("p/s/e/i", now_s=100.0)
+        self.store("p/s/f/j", now_s=200.0)
+        self.assertEqual(self.mark(150.0), 1)
+        self.assertTrue(self.is_stable("p/s/e"))
+        self.assertFalse(self.is_stable("p/s"))
+
+    def test_unstable_again(self) -> None:
+        """A new instance makes its ancestors unstable again."""
+        self.store("p/s/e/i", now_s=100.0)
+        self.mark(100.0)
+        self.store("p/s/e/j", now_s=300.0)
+        self.assertFalse(self.is_stable("p"))
+        self.assertEqual(self.mark(300.0), 3)
+
+    def test_limit(self) -> None:
+        """At most ``limit`` a call, the rest the next time."""
+        self.store("p/s/e/i", now_s=100.0)
+        self.assertEqual(self.mark(100.0, limit=2), 2)
+        self.assertEqual(self.mark(100.0, limit=2), 1)
+
+
+def _values(statistics: Statistics) -> tuple[int, ...]:
+    return tuple(getattr(statistics, field.name) for field in fields(statistics))
+
+
+def _without_md5(name: str, size: int) -> Attachment:
+    return replace(attachment(name, size=size), md5="", stored_md5="")
+
+
+class MemoryStoreTests(StoreTests, MemoryCase):
+    pass
+
+
+class SqliteStoreTests(StoreTests, SqliteCase):
+    pass
+
+
+class MemoryLimitTests(LimitTests, MemoryCase):
+    pass
+
+
+class SqliteLimitTests(LimitTests, SqliteCase):
+    pass
+
+
+class MemoryDeletionTests(DeletionTests, MemoryCase):
+    pass
+
+
+class SqliteDeletionTests(DeletionTests, SqliteCase):
+    pass
+
+
+class MemoryStabilityTests(StabilityTests, MemoryCase):
+    pass
+
+
+class SqliteStabilityTests(StabilityTests, SqliteCase):
+    def test_survives_a_restart(self) -> None:
+        """What was unstable when the server stopped becomes stable after the next start."""
+        self.store("p/s/e/i", now_s=100.0)
+        self.reopen()
+        self.assertEqual(self.mark(100.0), 3)
+
+
+del StoreTests, LimitTests, DeletionTests, StabilityTests
