@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 """The recorded exchanges and the files they are about, for tests of functions."""
 
 from __future__ import annotations
@@ -7,24 +6,27 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator
-=======
-"""The reference corpus and pydicom's test files, for the tests of ``orthanc_tw.dicom``."""
-
-from __future__ import annotations
-
-import json
-from functools import lru_cache
->>>>>>> jobs
 from pathlib import Path
 from typing import Any
 
 import pydicom
 
-<<<<<<< HEAD
+from orthanc_tw.dicom.charset import Encoding
+from orthanc_tw.model.identifiers import DicomIdentifiers
+from orthanc_tw.model.levels import ResourceType
+
 RECORDINGS = Path(__file__).parent.parent / "reference" / "recordings"
 DATA = Path(pydicom.__file__).parent / "data"
 
 Exchange = dict[str, Any]
+
+# Topics whose exchanges show tags, with the DefaultEncoding of their configuration
+TOPIC_ENCODINGS = {
+    "12-tags": Encoding.LATIN1,
+    "13-charsets-ascii": Encoding.ASCII,
+    "13-charsets-latin1": Encoding.LATIN1,
+    "13-charsets-utf8": Encoding.UTF8,
+}
 
 
 @functools.lru_cache(maxsize=4)
@@ -39,6 +41,8 @@ def with_files(topic: str) -> Iterator[tuple[Exchange, dict[str, Path]]]:
     """Exchanges, with the files of the instances that are on the server at that time."""
     present: dict[str, Path] = {}
     for exchange in exchanges(topic):
+        if exchange["method"] == "DELETE":
+            present.pop(exchange["path"].split("/")[2], None)
         answer = exchange.get("response", {})
         if exchange["method"] == "POST" and exchange["path"] == "/instances":
             identifier = (answer.get("json") or {}).get("ID")
@@ -47,26 +51,27 @@ def with_files(topic: str) -> Iterator[tuple[Exchange, dict[str, Path]]]:
         yield exchange, present
 
 
+@functools.lru_cache(maxsize=1024)
+def public_ids(path: Path) -> dict[ResourceType, str]:
+    """Orthanc identifiers of the resources that a file belongs to."""
+    dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+    identifiers = DicomIdentifiers(
+        str(dataset.get("PatientID") or ""),
+        str(dataset.StudyInstanceUID),
+        str(dataset.SeriesInstanceUID),
+        str(dataset.SOPInstanceUID),
+    )
+    return {level: identifiers.public_id(level) for level in ResourceType}
+
+
 def matches(answer: dict[str, Any], value: object) -> bool:
     """Whether ``value`` is the JSON value of a recorded answer."""
-    # A recording holds what went over the wire: UTF-8
     text = json.dumps(value, sort_keys=True)
     if "json_hash" in answer:
         expected = answer["json_hash"]
         digest = expected["sha256"] if isinstance(expected, dict) else expected
         return hashlib.sha256(text.encode()).hexdigest() == digest
     return text == json.dumps(answer["json"], sort_keys=True)
-=======
-DATA = Path(pydicom.__file__).parent / "data"
-RECORDINGS = Path(__file__).parent.parent / "reference" / "recordings"
-
-
-@lru_cache(maxsize=4)
-def exchanges(topic: str) -> list[dict[str, Any]]:
-    """Exchanges of one recording."""
-    loaded: dict[str, Any] = json.loads((RECORDINGS / f"{topic}.json").read_text("utf-8"))
-    result: list[dict[str, Any]] = loaded["exchanges"]
-    return result
 
 
 def topics() -> list[str]:
@@ -82,4 +87,3 @@ def dicom_files() -> list[Path]:
         for path in (DATA / folder).rglob("*")
         if path.is_file()
     )
->>>>>>> jobs
