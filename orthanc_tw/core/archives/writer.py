@@ -85,7 +85,7 @@ class ArchiveWriter:
         return LargeMember(self, member)
 
     def finish(self) -> None:
-        """Write the DICOMDIR, if there is one, and the central directory; durable if it is a file.
+        """Write the DICOMDIR, if there is one, and the central directory.
 
         :raises OrthancError: as `ArchiveOutput.write`
         """
@@ -96,7 +96,6 @@ class ArchiveWriter:
             header = self.ledger.add(b"DICOMDIR", DEFLATED, reader.crc, reader.size, data)
             self._output.write([header, *data])
         self._output.write(self.ledger.finish())
-        self._output.sync()
 
     def _read(self, member: Member) -> tuple[DeflatedMember, object]:
         with open_member(self._open_file, member) as source:

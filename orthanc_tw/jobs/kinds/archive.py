@@ -49,6 +49,7 @@ class ArchiveSettings:
     :ivar window_bytes: source data handled in one step
     :ivar stream_window_bytes: the same where the result is held until the client took it
     :ivar single_step_bytes: up to this size an archive is made in one go in one thread
+    :ivar plan_now_instances: up to so many instances the plan is read in the reactor thread
     :ivar checkpoint_bytes: source data after which what is written is made durable
     """
 
@@ -57,6 +58,7 @@ class ArchiveSettings:
     window_bytes: int = 16 * _MB
     stream_window_bytes: int = 4 * _MB
     single_step_bytes: int = 1 * _MB
+    plan_now_instances: int = 8
     checkpoint_bytes: int = 256 * _MB
 
 
@@ -216,13 +218,16 @@ class ArchiveJob:
             self._output.close()
 
     async def _begin(self) -> None:
-        members = await self._kind.index.read(lambda tx: make_plan(tx, self._plan_request()))
+        index, request = self._kind.index, self._plan_request()
+        if self._instances <= self._settings.plan_now_instances and len(request.resources) == 1:
+            # a hop to another thread takes longer than these look-ups
+            members = index.read_now(lambda tx: make_plan(tx, request))
+        else:
+            members = await index.read(lambda tx: make_plan(tx, request))
         self._members = members
         self._instances = len(members)
         self._bytes_total = sum(member.size_bytes for member in members)
-        if self._target is None:
-            self._context.make_folder()
-        elif not self._target.claim():
+        if self._target is not None and not self._target.claim():
             raise OrthancError(
                 ErrorCode.BAD_SEQUENCE_OF_CALLS, "An archive that is being sent cannot go on"
             )
@@ -243,7 +248,11 @@ class ArchiveJob:
 
     def _open(self, ledger: ZipLedger | None = None, offset: int = 0) -> ArchiveWriter:
         """In a thread, but for a stream."""
-        self._output = BufferOutput() if self._target else FileOutput(self._path, offset)
+        if self._target is not None:
+            self._output = BufferOutput()
+        else:
+            self._context.make_folder()
+            self._output = FileOutput(self._path, offset)
         media = None
         if self._kind.type_name == MEDIA:
             media = DicomdirBuilder(extended=bool(self._parameters["Extended"]))
@@ -432,6 +441,10 @@ class ArchiveJob:
         """In a thread: the end of the file."""
         writer = self._writer or self._open()
         writer.finish()
+        if self._target is None:
+            assert self._output is not None
+            # the engine makes outputs durable before it says that the job has succeeded
+            self._output.close()
         self._is_finished = True
 
     async def _hand_over(self) -> None:
@@ -443,7 +456,6 @@ class ArchiveJob:
             self._context.outputs[OUTPUT_KEY] = Output(
                 self._path, MIME, str(self._parameters["Filename"])
             )
-        self._output.close()
 
     async def _send(self) -> None:
         """Send what a step made, once the client has taken what the step before made.

@@ -164,9 +164,12 @@ class ArchiveRoutes:
         )
 
     async def _answer(self, request: Request, plan: PlanRequest, wanted: _Wanted) -> Body:
-        size = await self._index.read(
-            lambda tx: measure_plan(tx, plan, with_syntaxes=wanted.transcode is not None)
-        )
+        if len(plan.resources) == 1 and wanted.transcode is None:
+            size = self._index.read_now(lambda tx: measure_plan(tx, plan))
+        else:
+            size = await self._index.read(
+                lambda tx: measure_plan(tx, plan, with_syntaxes=wanted.transcode is not None)
+            )
         if wanted.transcode is not None and size.syntaxes - {wanted.transcode}:
             raise OrthancError(
                 ErrorCode.NOT_IMPLEMENTED,

@@ -129,6 +129,9 @@ class FakeIndex:
     def read(self, fn: Callable[[Any], Any]) -> Deferred[Any]:
         return maybeDeferred(fn, self)
 
+    def read_now(self, fn: Callable[[Any], Any]) -> Any:
+        return fn(self)
+
     # ReadTransaction
 
     def lookup(self, public_id: str, level: ResourceType | None = None) -> ResourceRow | None:
