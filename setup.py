@@ -36,7 +36,9 @@ setup(
     license="MIT",
     python_requires=">=3.10",
     packages=[*find_packages(include=["orthanc_tw", "orthanc_tw.*"]), "twisted.plugins"],
-    package_data={"orthanc_tw": ["py.typed", "index/schema/*.sql", "rest/static/*"]},
+    package_data={
+        "orthanc_tw": ["py.typed", "index/schema/*.sql", "rest/static/*", "dicom/data/*"]
+    },
     install_requires=[
         "automat>=25.4,<26",
         "isal>=1.7,<2",

@@ -121,7 +121,7 @@ class StartupGuard(MultiService):
 
     def _stop_quietly(self, service: IService) -> None:
         try:
-            service.stopService()  # type: ignore[no-untyped-call]
+            service.stopService()
         except Exception:
             # The first error is the one to tell; this one is its consequence.
             self._log.failure("While stopping what had started")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
 
@@ -33,7 +33,11 @@ class Listening:
     """
 
     def __init__(
-        self, configuration: Configuration, reactor: Any, new_spool: Callable[[], Spool]
+        self,
+        configuration: Configuration,
+        reactor: Any,
+        new_spool: Callable[[], Spool],
+        in_thread: Callable[..., Deferred[Any]],
     ) -> None:
         self._configuration = configuration
         self._reactor = reactor
@@ -43,6 +47,7 @@ class Listening:
             Authenticator(settings.auth(configuration)),
             new_spool,
             reactor,
+            in_thread=in_thread,
         )
         self._ports: list[IListeningPort] = []
 

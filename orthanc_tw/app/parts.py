@@ -11,7 +11,6 @@ from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
-from twisted.web.server import Request
 
 from orthanc_tw.app import settings
 from orthanc_tw.config import Configuration
@@ -29,14 +28,13 @@ from orthanc_tw.core.upload import Uploader
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.reader import read_summary
 from orthanc_tw.dicom.summary import InstanceSummary
-from orthanc_tw.dicom.tags import format_tag
 from orthanc_tw.dicom.uids import accepted_transfer_syntaxes
 from orthanc_tw.index.sqlite import SqliteIndex
 from orthanc_tw.jobs.engine import JobsEngineService
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, ArchiveKind
 from orthanc_tw.jobs.store import IndexJobStore
 from orthanc_tw.log_levels import LogLevels
-from orthanc_tw.metrics import BYTES_PER_MB, Metrics
+from orthanc_tw.metrics import BYTES_PER_MB, Metrics, Values
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.errors import ErrorSettings
 from orthanc_tw.rest.executor import Executor
@@ -48,6 +46,7 @@ from orthanc_tw.rest.routes.attachments import AttachmentRoutes
 from orthanc_tw.rest.routes.changes import ChangeRoutes
 from orthanc_tw.rest.routes.explorer import ExplorerRoutes
 from orthanc_tw.rest.routes.find import FindRoutes
+from orthanc_tw.rest.routes.job_events import JobEventsRoutes
 from orthanc_tw.rest.routes.jobs import JobsRoutes
 from orthanc_tw.rest.routes.labels import LabelRoutes
 from orthanc_tw.rest.routes.metadata import MetadataRoutes
@@ -67,6 +66,7 @@ InThread = Callable[..., Deferred[Any]]
 class Parts:
     """What the main service holds on to."""
 
+    events: JobEventsRoutes
     storage: FilesystemStorage
     store: InstanceStore
     engine: JobsEngineService
@@ -111,15 +111,17 @@ def make_parts(
         now_s=time.time,
     )
     _feed(metrics, index, engine)
+    streamer = Streamer(in_thread)
+    events = JobEventsRoutes(engine, streamer, reactor)
     providers = _routes(
         configuration, reactor, main_tags, index, storage, in_thread, metrics, runtime, store,
-        engine, reset,
+        engine, streamer, events, reset,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
         compress=configuration.boolean("HttpCompressionEnabled"),
     )
-    return Parts(storage, store, engine, metrics, RestRoot(providers, executor))
+    return Parts(events, storage, store, engine, metrics, RestRoot(providers, executor))
 
 
 def _routes(
@@ -133,11 +135,12 @@ def _routes(
     runtime: RuntimeOptions,
     store: InstanceStore,
     engine: JobsEngineService,
+    streamer: Streamer,
+    events: JobEventsRoutes,
     reset: Callable[[], None],
 ) -> Sequence[RouteProvider]:
     levels = settings.levels(configuration)
     check_revisions = configuration.boolean("CheckRevisions")
-    streamer = Streamer(in_thread)
     documents = Documents(storage, in_thread, runtime)
     indexed = _indexed(main_tags)
     names = settings.metadata_names(configuration)
@@ -155,11 +158,6 @@ def _routes(
         check_revisions=check_revisions,
     )
     metadata = Metadata(index, reactor, check_revisions=check_revisions)
-
-    async def send_output(request: Request, path: str, mime: str, filename: str) -> None:
-        await streamer.send_path(
-            request, path, content_type=mime.encode("latin-1"), filename=filename
-        )
 
     return [
         SystemRoutes(index, settings.system(configuration, main_tags, index.database_uuid)),
@@ -184,7 +182,8 @@ def _routes(
         ToolsRoutes(index, reactor, uuid.uuid4, reset=reset, shutdown=reactor.stop),
         SettingsRoutes(runtime, LogLevels(), metrics, accepted_transfer_syntaxes),
         ArchiveRoutes(index, engine, settings.archives(configuration)),
-        JobsRoutes(engine, send_output),
+        JobsRoutes(engine, streamer),
+        events,
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
     ]
 
@@ -203,18 +202,16 @@ def _summary_reader(
 def _indexed(main_tags: MainDicomTags) -> IndexedTags:
     defaults = MainDicomTags.from_configuration()
     return IndexedTags(
-        levels={
-            level: [format_tag(tag) for tag in main_tags.tags(level)] for level in ResourceType
-        },
-        defaults={format_tag(tag) for level in ResourceType for tag in defaults.tags(level)},
+        levels={level: main_tags.tags(level) for level in ResourceType},
+        defaults={tag for level in ResourceType for tag in defaults.tags(level)},
     )
 
 
 def _feed(metrics: Metrics, index: SqliteIndex, engine: JobsEngineService) -> None:
     """What is asked when somebody looks at the metrics."""
 
-    def content() -> Deferred[dict[str, float]]:
-        def told(values: tuple[Any, int]) -> dict[str, float]:
+    def content() -> Deferred[Values]:
+        def told(values: tuple[Any, int]) -> Values:
             statistics, last_change = values
             return {
                 "orthanc_count_patients": statistics.count_patients,

@@ -79,7 +79,9 @@ class Server(MultiService):
             )
         except OrthancError as error:
             raise StartupError(f"StorageDirectory: {error}") from None
-        self._listening = Listening(self._configuration, self._reactor, storage.new_spool)
+        self._listening = Listening(
+            self._configuration, self._reactor, storage.new_spool, self.in_thread
+        )
         self._listening.listen()
         try:
             self._index = open_index(
@@ -106,14 +108,14 @@ class Server(MultiService):
             self._index, settings.stable_age(self._configuration), self._reactor, time.time
         )
         stability.setServiceParent(self)  # type: ignore[no-untyped-call]
-        super().privilegedStartService()
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
         """Run: threads, jobs, the sweep of files that no row names."""
         assert self._index is not None and self._parts is not None
-        self._pool.start()  # type: ignore[no-untyped-call]
+        self._pool.start()
         self._pool_started = True
-        super().startService()
+        super().startService()  # type: ignore[no-untyped-call]
         sweeping = sweep(self._parts.storage, self._index, self.in_thread)
         sweeping.addErrback(partial(self._log.failure, "Sweeping the storage area"))
         self._ready = gatherResults([self._parts.engine.when_ready(), sweeping])
@@ -131,7 +133,9 @@ class Server(MultiService):
     async def _stop(self) -> None:
         if self._listening is not None:
             await self._listening.stop()
-        stopping = super().stopService()
+        if self._parts is not None:
+            self._parts.events.close()
+        stopping = super().stopService()  # type: ignore[no-untyped-call]
         if stopping is not None:
             await stopping
         if self._parts is not None:
@@ -139,7 +143,7 @@ class Server(MultiService):
         if self._index is not None:
             await self._index.close()
         if self._pool_started:
-            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool.stop()
 
     def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
         """Run a blocking function in a thread of this server's pool."""

@@ -61,7 +61,7 @@ class GroupWriter:
             self._pending.flush()
             execute("COMMIT")
         except BaseException as error:
-            failure: object = Failure(translate(error))  # type: ignore[no-untyped-call]
+            failure: object = Failure(translate(error))
             if self._connection.in_transaction:
                 # What cannot be rolled back was never committed either.
                 with contextlib.suppress(sqlite3.Error):
@@ -91,4 +91,4 @@ class GroupWriter:
                 raise
             execute(f"ROLLBACK TO {name}")
             self._pending.roll_back(mark)
-            return Failure(translate(error))  # type: ignore[no-untyped-call]
+            return Failure(translate(error))

@@ -165,7 +165,7 @@ class Readers:
             try:
                 result = run_read(connection, transaction, function)
             except BaseException:
-                result = Failure()  # type: ignore[no-untyped-call]
+                result = Failure()
             self._call_from_thread(_fire, [deferred], [result])
             del item, function, deferred, result
         connection.close()
