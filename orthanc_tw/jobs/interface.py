@@ -129,8 +129,9 @@ class RefusesResubmission(Protocol):
 class JobRequest:
     """A submission.
 
-    :ivar attachment: anything of this process that a non-durable kind needs (a response to
-        stream to); reaches the kind as ``parameters["__attachment__"]`` and is never saved
+    :ivar attachment: anything of this process that the job needs (a response to stream to);
+        reaches the kind as ``parameters["__attachment__"]``. A job that has one is never
+        saved, whatever its kind
     """
 
     kind: str

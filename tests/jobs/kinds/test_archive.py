@@ -244,10 +244,12 @@ class ResumeTests(ArchiveTestCase):
         expected = self.read()
         self.assert_complete(expected, type_name == MEDIA)
         for count in range(1, steps):
-            for more in (0, 2):
+            for more in (0, 2) if type_name == ARCHIVE else (count % 3,):
                 cursor = self._stop_after(count, type_name, more)
                 self.index.opened.clear()
                 job = self.kind(type_name).create(self.parameters(), cursor, self.context())
+                done = 0 if cursor is None else cursor["Members"]
+                self.assertEqual(job.progress() > 0, done != 0)
                 self.finish(job)
                 self.assertEqual(self.read(), expected, (count, more))
                 if cursor is not None and type_name == ARCHIVE:
