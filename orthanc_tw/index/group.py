@@ -52,7 +52,7 @@ class GroupWriter:
             execute("BEGIN IMMEDIATE")
             for function in functions:
                 # One by one: what ran must be known if the next gives up the transaction.
-                results.append(self._run_one(function))  # noqa: PERF401
+                results.append(self._run_one(function, len(functions) == 1))  # noqa: PERF401
             self._pending.flush()
             execute("COMMIT")
         except BaseException as error:
@@ -67,7 +67,10 @@ class GroupWriter:
             self._pending.clear()
         return results
 
-    def _run_one(self, function: WriteFunction) -> object:
+    def _run_one(self, function: WriteFunction, is_alone: bool) -> object:
+        if is_alone:
+            # The transaction is its savepoint: what it raises rolls that back.
+            return function(self._transaction)
         execute = self._connection.execute
         mark = self._pending.mark()
         execute("SAVEPOINT one")

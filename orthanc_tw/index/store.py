@@ -1,12 +1,13 @@
 """`WriteTransaction.store_instance`: all that one received instance writes.
 
-The path that matters most: an instance of a series that is there takes a dozen small
-statements, nearly all of which append.
+The path that matters most: an instance of a series that is there takes two statements, one
+that looks at the state of things and one that writes (``new_instances`` in the schema).
 """
 
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 
 from orthanc_tw.index.deletion import delete_resource
 from orthanc_tw.index.gateway import (
@@ -39,16 +40,20 @@ _LOOKUP = (
     "SELECT internal_id, public_id, level, parent_id FROM resources"
     " WHERE level = ? AND public_id = ?"
 )
-_SERIES = """
-SELECT se.internal_id, st.internal_id, st.parent_id, se.count_instances
-FROM resources se CROSS JOIN resources st ON st.internal_id = se.parent_id
-WHERE se.level = 3 AND se.public_id = ?
+_STATE = """
+SELECT i.internal_id, se.internal_id, st.internal_id, st.parent_id, se.count_instances,
+       (SELECT q.internal_id FROM patient_recycling q ORDER BY q.seq DESC LIMIT 1),
+       coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'resources'), 0),
+       c.disk_size_bytes, c.count_patients
+FROM counters c
+LEFT JOIN resources i ON i.level = 4 AND i.public_id = ?
+LEFT JOIN resources se ON se.level = 3 AND se.public_id = ?
+LEFT JOIN resources st ON st.internal_id = se.parent_id
 """
-_INSERT_RESOURCE = """
-INSERT INTO resources (level, public_id, parent_id, last_update, unstable_since_s,
-  count_instances, disk_size_bytes, uncompressed_size_bytes,
-  dicom_disk_size_bytes, dicom_uncompressed_size_bytes)
-VALUES (?, ?, ?, NULL, NULL, ?, ?, ?, ?, ?)
+_INSERT_PARENT = """
+INSERT INTO resources (level, public_id, parent_id, count_instances, disk_size_bytes,
+  uncompressed_size_bytes, dicom_disk_size_bytes, dicom_uncompressed_size_bytes)
+VALUES (?, ?, ?, 0, 0, 0, 0, 0)
 """
 _INSERT_DATA = "INSERT INTO resource_data (internal_id, tags, metadata) VALUES (?, ?, ?)"
 _INSERT_IDENTIFIER = "INSERT INTO identifiers (internal_id, tag, value) VALUES (?, ?, ?)"
@@ -56,29 +61,22 @@ INSERT_ATTACHMENT = (
     f"INSERT INTO attachments (internal_id, {ATTACHMENT_COLUMNS})"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_TOUCH_ANCESTORS = """
-UPDATE resources SET
-  last_update = ?, unstable_since_s = ?,
-  count_instances = count_instances + 1,
-  disk_size_bytes = disk_size_bytes + ?,
-  uncompressed_size_bytes = uncompressed_size_bytes + ?,
-  dicom_disk_size_bytes = dicom_disk_size_bytes + ?,
-  dicom_uncompressed_size_bytes = dicom_uncompressed_size_bytes + ?
-WHERE internal_id IN (?, ?, ?)
+_INSERT_INSTANCE = f"""
+INSERT INTO new_instances (public_id, series_id, study_id, patient_id, tags, metadata,
+  sop_instance_uid, date, now_s, dicom_stored_size_bytes, dicom_size_bytes,
+  internal_id, {ATTACHMENT_COLUMNS})
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_COUNTERS = """
+_COUNT_CREATED = """
 UPDATE counters SET
   count_patients = count_patients + ?, count_studies = count_studies + ?,
-  count_series = count_series + ?, count_instances = count_instances + 1,
-  disk_size_bytes = disk_size_bytes + ?,
-  uncompressed_size_bytes = uncompressed_size_bytes + ?,
-  dicom_disk_size_bytes = dicom_disk_size_bytes + ?,
-  dicom_uncompressed_size_bytes = dicom_uncompressed_size_bytes + ?,
-  last_change_seq = last_change_seq + ?
-RETURNING last_change_seq
+  count_series = count_series + ?
 """
-_INSERT_CHANGE = "INSERT INTO changes (seq, change_type, internal_id, date) VALUES (?, ?, ?, ?)"
-_NEWEST_PATIENT = "SELECT internal_id FROM patient_recycling ORDER BY seq DESC LIMIT 1"
+_NEXT_CHANGE = "UPDATE counters SET last_change_seq = last_change_seq + 1"
+_INSERT_CHANGE = """
+INSERT INTO changes (seq, change_type, internal_id, date)
+SELECT last_change_seq, ?, ?, ? FROM counters
+"""
 _FORGET_PATIENT = "DELETE FROM patient_recycling WHERE internal_id = ?"
 APPEND_PATIENT = """
 INSERT INTO patient_recycling (seq, internal_id)
@@ -93,7 +91,6 @@ _NEW = {
     ResourceType.PATIENT: int(ChangeType.NEW_PATIENT),
     ResourceType.STUDY: int(ChangeType.NEW_STUDY),
     ResourceType.SERIES: int(ChangeType.NEW_SERIES),
-    ResourceType.INSTANCE: int(ChangeType.NEW_INSTANCE),
 }
 _IDENTIFIERS = {
     level: [(tag, tag_number(tag)) for tag in sorted(tags)]
@@ -101,8 +98,43 @@ _IDENTIFIERS = {
 }
 
 
+_SOP_INSTANCE_UID = "0008,0018"
+
+
 class _StorageFull(Exception):
     """Not to be stored; whatever was deleted to make room comes back."""
+
+
+@dataclass(slots=True)
+class _State:
+    """What is there before an instance is stored. Identifiers are internal ones.
+
+    ``last_id`` is the last internal identifier given to any resource.
+    """
+
+    instance: int | None
+    series: int | None
+    study: int | None
+    patient: int | None
+    siblings: int | None
+    newest_patient: int | None
+    last_id: int
+    disk_size_bytes: int
+    count_patients: int
+
+
+def _state(connection: sqlite3.Connection, instance: NewInstance) -> _State:
+    _, _, series, own = instance.resources
+    row = connection.execute(_STATE, (own.public_id, series.public_id)).fetchone()
+    return _State(*row)
+
+
+def log_change(
+    connection: sqlite3.Connection, change_type: int, internal_id: int, date: str
+) -> None:
+    """Append to ``/changes``."""
+    connection.execute(_NEXT_CHANGE)
+    connection.execute(_INSERT_CHANGE, (int(change_type), internal_id, date))
 
 
 def _is_same_file(connection: sqlite3.Connection, internal_id: int, new: Attachment) -> bool:
@@ -117,11 +149,18 @@ def _is_same_file(connection: sqlite3.Connection, internal_id: int, new: Attachm
     return bool(row[1] == new.size_bytes)
 
 
-def _sizes(attachment: Attachment) -> tuple[int, int, int, int]:
-    stored, size = attachment.stored_size_bytes, attachment.size_bytes
-    if attachment.content_type == ContentType.DICOM:
-        return stored, size, stored, size
-    return stored, size, 0, 0
+def _fits(
+    connection: sqlite3.Connection, state: _State, instance: NewInstance, limits: StorageLimits
+) -> bool:
+    size = instance.attachment.stored_size_bytes
+    most = limits.maximum_storage_bytes
+    if most and state.disk_size_bytes + size > most:
+        return False
+    if not limits.maximum_patients or state.series is not None:
+        return True
+    patient = instance.resources[0].public_id
+    is_new = connection.execute(_LOOKUP, (1, patient)).fetchone() is None
+    return not is_new or state.count_patients < limits.maximum_patients
 
 
 def _make_room(
@@ -132,86 +171,61 @@ def _make_room(
     removed: list[str],
 ) -> None:
     """Delete the oldest unprotected patients but the instance's own, until it fits."""
-    patient = instance.resources[0].public_id
     size = instance.attachment.stored_size_bytes
     if limits.maximum_storage_bytes and size > limits.maximum_storage_bytes:
         raise _StorageFull
-    is_new = connection.execute(_LOOKUP, (1, patient)).fetchone() is None
-    while True:
-        disk, patients = connection.execute(
-            "SELECT disk_size_bytes, count_patients FROM counters"
-        ).fetchone()
-        if not (
-            (limits.maximum_storage_bytes and disk + size > limits.maximum_storage_bytes)
-            or (limits.maximum_patients and patients + is_new > limits.maximum_patients)
-        ):
-            return
+    while not _fits(connection, _state(connection, instance), instance, limits):
         if not limits.recycle:
             raise _StorageFull
-        oldest = connection.execute(_OLDEST_PATIENT, (patient,)).fetchone()
+        oldest = connection.execute(_OLDEST_PATIENT, (instance.resources[0].public_id,)).fetchone()
         if oldest is None:
             raise _StorageFull
         removed += delete_resource(connection, trigrams, resource_row(oldest)).removed
 
 
-def _insert(
+def _insert_parent(
     connection: sqlite3.Connection,
     trigrams: PendingTrigrams,
     new: NewResource,
     parent_id: int | None,
 ) -> int:
-    level = int(new.level)
-    zero = None if level == ResourceType.INSTANCE else 0
     internal_id = connection.execute(
-        _INSERT_RESOURCE, (level, new.public_id, parent_id, zero, zero, zero, zero, zero)
+        _INSERT_PARENT, (int(new.level), new.public_id, parent_id)
     ).lastrowid
     if internal_id is None:
         raise AssertionError("SQLite gave no row number")
-    tags = new.tags
-    connection.execute(
-        _INSERT_DATA,
-        (
-            internal_id,
-            to_json(dict(tags)),
-            encode_new_metadata(new.metadata, with_last_update=new.level is ResourceType.INSTANCE),
-        ),
-    )
-    values = {tag: normalize(tags[tag]) for tag, _ in _IDENTIFIERS[new.level] if tag in tags}
+    metadata = encode_new_metadata(new.metadata, with_last_update=False)
+    connection.execute(_INSERT_DATA, (internal_id, to_json(dict(new.tags)), metadata))
+    values = {
+        tag: normalize(new.tags[tag]) for tag, _ in _IDENTIFIERS[new.level] if tag in new.tags
+    }
     for tag, number in _IDENTIFIERS[new.level]:
         if tag in values:
             connection.execute(_INSERT_IDENTIFIER, (internal_id, number, values[tag]))
-    if new.level is not ResourceType.INSTANCE:
-        trigrams.add(internal_id, values)
+    trigrams.add(internal_id, values)
     return internal_id
 
 
-def _find_or_create(
-    connection: sqlite3.Connection, trigrams: PendingTrigrams, instance: NewInstance
-) -> tuple[list[int], list[ResourceType]]:
-    """Internal identifiers of patient, study, series; and the levels that were created."""
+def _create_parents(
+    connection: sqlite3.Connection, trigrams: PendingTrigrams, instance: NewInstance, state: _State
+) -> list[ResourceType]:
+    """Fill in ``state`` with what was found or created; says which levels were created."""
     numbers: list[int] = []
     created: list[ResourceType] = []
-    parent: int | None = None
     for new in instance.resources[:3]:
         row = connection.execute(_LOOKUP, (int(new.level), new.public_id)).fetchone()
-        if row is None:
-            parent = _insert(connection, trigrams, new, parent)
-            created.append(new.level)
-            if new.level is ResourceType.PATIENT:
-                connection.execute(APPEND_PATIENT, (parent,))
-        else:
-            parent = int(row[0])
-        numbers.append(parent)
-    return numbers, created
-
-
-def _touch_patient(connection: sqlite3.Connection, internal_id: int) -> None:
-    """Move an unprotected patient to the end of the recycling order."""
-    newest = connection.execute(_NEWEST_PATIENT).fetchone()
-    if (newest is None or newest[0] != internal_id) and connection.execute(
-        _FORGET_PATIENT, (internal_id,)
-    ).rowcount:
-        connection.execute(APPEND_PATIENT, (internal_id,))
+        if row is not None:
+            numbers.append(int(row[0]))
+            continue
+        state.last_id = _insert_parent(connection, trigrams, new, numbers[-1] if numbers else None)
+        numbers.append(state.last_id)
+        created.append(new.level)
+        if new.level is ResourceType.PATIENT:
+            connection.execute(APPEND_PATIENT, (state.last_id,))
+            state.newest_patient = state.last_id
+    state.patient, state.study, state.series = numbers
+    connection.execute(_COUNT_CREATED, tuple(level in created for level in list(ResourceType)[:3]))
+    return created
 
 
 def _expected(instance: NewInstance) -> int | None:
@@ -221,42 +235,47 @@ def _expected(instance: NewInstance) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def _write(connection: sqlite3.Connection, trigrams: PendingTrigrams, instance: NewInstance) -> int:
+def _write(
+    connection: sqlite3.Connection, trigrams: PendingTrigrams, instance: NewInstance, state: _State
+) -> int:
     created: list[ResourceType] = []
-    found = connection.execute(_SERIES, (instance.resources[2].public_id,)).fetchone()
-    if found is None:
-        (patient, study, series), created = _find_or_create(connection, trigrams, instance)
-        siblings = 0
-    else:
-        series, study, patient, siblings = found
-    internal_id = _insert(connection, trigrams, instance.resources[3], series)
-    connection.execute(INSERT_ATTACHMENT, attachment_columns(internal_id, instance.attachment))
-    sizes = _sizes(instance.attachment)
+    if state.series is None:
+        created = _create_parents(connection, trigrams, instance, state)
+    own, file = instance.resources[3], instance.attachment
+    is_dicom = file.content_type == ContentType.DICOM
+    uid = own.tags.get(_SOP_INSTANCE_UID)
+    internal_id = state.last_id + 1
     connection.execute(
-        _TOUCH_ANCESTORS, (instance.date, instance.now_s, *sizes, patient, study, series)
-    )
-    changes = [(int(ChangeType.NEW_INSTANCE), internal_id)]
-    numbers = {
-        ResourceType.PATIENT: patient,
-        ResourceType.STUDY: study,
-        ResourceType.SERIES: series,
-    }
-    changes += [(_NEW[level], numbers[level]) for level in reversed(created)]
-    if siblings + 1 == _expected(instance):
-        changes.append((int(ChangeType.COMPLETED_SERIES), series))
-    ((last_seq,),) = connection.execute(
-        _COUNTERS,
+        _INSERT_INSTANCE,
         (
-            ResourceType.PATIENT in created,
-            ResourceType.STUDY in created,
-            ResourceType.SERIES in created,
-            *sizes,
-            len(changes),
+            own.public_id,
+            state.series,
+            state.study,
+            state.patient,
+            to_json(dict(own.tags)),
+            encode_new_metadata(own.metadata, with_last_update=True),
+            None if uid is None else normalize(uid),
+            instance.date,
+            instance.now_s,
+            file.stored_size_bytes if is_dicom else 0,
+            file.size_bytes if is_dicom else 0,
+            *attachment_columns(internal_id, file),
         ),
-    ).fetchall()
-    for seq, (change_type, changed) in enumerate(changes, last_seq - len(changes) + 1):
-        connection.execute(_INSERT_CHANGE, (seq, change_type, changed, instance.date))
-    _touch_patient(connection, patient)
+    )
+    numbers = {
+        ResourceType.PATIENT: state.patient,
+        ResourceType.STUDY: state.study,
+        ResourceType.SERIES: state.series,
+    }
+    for level in reversed(created):
+        log_change(connection, _NEW[level], numbers[level] or 0, instance.date)
+    if (state.siblings or 0) + 1 == _expected(instance):
+        log_change(connection, ChangeType.COMPLETED_SERIES, state.series or 0, instance.date)
+    if state.newest_patient != state.patient and (
+        connection.execute(_FORGET_PATIENT, (state.patient,)).rowcount
+    ):
+        # The patient that was touched last is recycled last; a protected one has no place.
+        connection.execute(APPEND_PATIENT, (state.patient,))
     return internal_id
 
 
@@ -269,35 +288,38 @@ def store_instance(
     """Store, overwrite, recognize or refuse an instance; see the gateway."""
     if tuple(new.level for new in instance.resources) != tuple(ResourceType):
         raise ValueError("resources must be a patient, a study, a series and an instance")
-    row = connection.execute(_LOOKUP, (4, instance.resources[3].public_id)).fetchone()
-    is_limited = bool(limits.maximum_storage_bytes or limits.maximum_patients)
-    existing: ResourceRow | None = None
-    if row is not None:
-        existing = resource_row(row)
-        if instance.overwrite is OverwriteInstances.NEVER or (
+    state = _state(connection, instance)
+    if state.instance is None and _fits(connection, state, instance, limits):
+        internal_id = _write(connection, trigrams, instance, state)
+        return StoreOutcome(StoreStatus.SUCCESS, internal_id, is_new_instance=True)
+    if state.instance is not None and (
+        instance.overwrite is OverwriteInstances.NEVER
+        or (
             instance.overwrite is OverwriteInstances.IF_CHANGED
-            and _is_same_file(connection, existing.internal_id, instance.attachment)
-        ):
-            return StoreOutcome(StoreStatus.ALREADY_STORED, existing.internal_id)
-    if existing is None and not is_limited:
-        return StoreOutcome(
-            StoreStatus.SUCCESS,
-            _write(connection, trigrams, instance),
-            is_new_instance=True,
+            and _is_same_file(connection, state.instance, instance.attachment)
         )
+    ):
+        return StoreOutcome(StoreStatus.ALREADY_STORED, state.instance)
     removed: list[str] = []
     mark = trigrams.mark()
     connection.execute("SAVEPOINT store")
     try:
-        if existing is not None:
+        if state.instance is not None:
+            existing = ResourceRow(
+                state.instance,
+                instance.resources[3].public_id,
+                ResourceType.INSTANCE,
+                state.series,
+            )
             removed += delete_resource(connection, trigrams, existing).removed
-        if is_limited:
-            _make_room(connection, trigrams, instance, limits, removed)
-        internal_id = _write(connection, trigrams, instance)
+        _make_room(connection, trigrams, instance, limits, removed)
+        internal_id = _write(connection, trigrams, instance, _state(connection, instance))
     except _StorageFull:
         connection.execute("ROLLBACK TO store")
         connection.execute("RELEASE store")
         trigrams.roll_back(mark)
         return StoreOutcome(StoreStatus.STORAGE_FULL, None)
     connection.execute("RELEASE store")
-    return StoreOutcome(StoreStatus.SUCCESS, internal_id, removed, is_new_instance=existing is None)
+    return StoreOutcome(
+        StoreStatus.SUCCESS, internal_id, removed, is_new_instance=state.instance is None
+    )

@@ -26,7 +26,12 @@ from orthanc_tw.index.rows import (
     decode_metadata,
     encode_metadata,
 )
-from orthanc_tw.index.store import APPEND_PATIENT, INSERT_ATTACHMENT, store_instance
+from orthanc_tw.index.store import (
+    APPEND_PATIENT,
+    INSERT_ATTACHMENT,
+    log_change,
+    store_instance,
+)
 from orthanc_tw.index.trigrams import PendingTrigrams
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
@@ -182,19 +187,10 @@ class SqliteWriteTransaction(SqliteReadTransaction):
         elif self.is_protected(internal_id):
             self._execute(APPEND_PATIENT, (internal_id,))
 
-    def _log(self, change_type: ChangeType, internal_id: int, date: str) -> None:
-        ((seq,),) = self._execute(
-            "UPDATE counters SET last_change_seq = last_change_seq + 1 RETURNING last_change_seq"
-        ).fetchall()
-        self._execute(
-            "INSERT INTO changes (seq, change_type, internal_id, date) VALUES (?, ?, ?, ?)",
-            (seq, int(change_type), internal_id, date),
-        )
-
     def log_change(self, change_type: ChangeType, row: ResourceRow, date: str) -> None:
         """Append to ``/changes``."""
         self._require(row.internal_id)
-        self._log(change_type, row.internal_id, date)
+        log_change(self._connection, change_type, row.internal_id, date)
 
     def clear_changes(self) -> None:
         """Forget all changes; the numbers go on."""
@@ -208,7 +204,7 @@ class SqliteWriteTransaction(SqliteReadTransaction):
                 "UPDATE resources SET unstable_since_s = NULL WHERE internal_id = ?",
                 (internal_id,),
             )
-            self._log(_STABLE[level], internal_id, date)
+            log_change(self._connection, _STABLE[level], internal_id, date)
         return len(rows)
 
     def set_global_property(self, name: str, value: str) -> None:

@@ -14,14 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IPushProducer, IReactorTime, ITCPTransport
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.rest.auth import REALM, Authenticator, user_name
-from orthanc_tw.rest.body import EmptyBody, SpooledBody
+from orthanc_tw.rest.body import EmptyBody, InThread, SpooledBody
 from orthanc_tw.rest.errors import BareError, bare
 from orthanc_tw.rest.query import query_arguments
 from orthanc_tw.rest.router import RestRoot
@@ -92,7 +92,12 @@ class OrthancRequest(Request):
 
     def gotLength(self, length: int | None) -> None:
         """Make the body (called by the channel once the headers are there)."""
-        self.content = EmptyBody() if length == 0 else SpooledBody(self.site.new_spool())
+        if length == 0:
+            self.content = EmptyBody()
+        else:
+            site = self.site
+            flow = cast(IPushProducer, self.channel.transport)
+            self.content = SpooledBody(site.new_spool(), site.in_thread, flow)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Write a piece of the body (called by the channel)."""
@@ -111,8 +116,16 @@ class OrthancRequest(Request):
         """All of the request is there (called by the channel)."""
         if self.refused is not None:
             self.channel.answer_refusal(self, self.refused)
-        else:
+            return
+        content = self.content
+        flushing = content.flush() if isinstance(content, SpooledBody) else None
+        if flushing is None:
             self.process()
+        else:
+            flushing.addCallbacks(lambda _: self.process(), self._fail)
+
+    def _fail(self, failure: Failure) -> None:
+        self.site.root.executor.fail(self, failure)
 
     def process(self) -> None:
         """Answer the request."""
@@ -243,6 +256,8 @@ class OrthancSite(Site):
     :param new_spool: makes the spool of a body (`Storage.new_spool`)
     :param reactor: the clock
     :param observe: called as ``observe(request)`` when an answer is finished, or None
+    :param in_thread: runs a function in a thread, for what large bodies have to write; None:
+        the reactor thread writes
     """
 
     protocol = OrthancChannel  # type: ignore[assignment]
@@ -256,6 +271,7 @@ class OrthancSite(Site):
         new_spool: Callable[[], Spool],
         reactor: IReactorTime,
         observe: Callable[[Request], None] | None = None,
+        in_thread: InThread | None = None,
     ) -> None:
         super().__init__(
             root,
@@ -267,6 +283,7 @@ class OrthancSite(Site):
         self.settings = settings
         self.authenticator = authenticator
         self.new_spool = new_spool
+        self.in_thread = in_thread
         self._observe = observe
         self._date_second = -1
         self._date = b""

@@ -17,6 +17,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from orthanc_tw.rest.auth import Authenticator, AuthSettings
+from orthanc_tw.rest.body import InThread
 from orthanc_tw.rest.errors import ErrorSettings
 from orthanc_tw.rest.executor import Executor
 from orthanc_tw.rest.http import Route, RouteProvider
@@ -117,6 +118,7 @@ class InMemorySite:
         errors: ErrorSettings | None = None,
         compress: bool = False,
         storage: Storage | None = None,
+        in_thread: InThread | None = None,
     ) -> None:
         self.clock = Clock()
         self.storage = MemoryStorage() if storage is None else storage
@@ -127,6 +129,7 @@ class InMemorySite:
             Authenticator(auth or AuthSettings()),
             self.storage.new_spool,
             self.clock,
+            in_thread=in_thread,
         )
 
     def connect(self, client_ip: str = "127.0.0.1") -> Connection:

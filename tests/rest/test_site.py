@@ -7,6 +7,7 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -102,6 +103,91 @@ class BodyTests(SynchronousTestCase):
         connection.hang_up()
         self.assertEqual(taken[0].reader().read(), b"abc")
         self.assertFalse(taken[0].discarded)
+
+
+class ThreadedBodyTests(SynchronousTestCase):
+    """Large bodies are written in threads."""
+
+    def setUp(self):
+        """A site whose threads run when the test says so."""
+        self.waiting = []
+        self.site = make(in_thread=self._later)
+        self.connection = self.site.connect()
+
+    def _later(self, function, *args):
+        self.waiting.append((Deferred(), function, args))
+        return self.waiting[-1][0]
+
+    def _work(self):
+        running, function, args = self.waiting.pop(0)
+        try:
+            result = function(*args)
+        except Exception:
+            running.errback(Failure())
+        else:
+            running.callback(result)
+
+    def _send(self, size):
+        self.connection.send(
+            f"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode()
+        )
+        self.body = (b"0123456789" * (size // 10 + 1))[:size]
+        for start in range(0, size, 65536):
+            self.connection.send(self.body[start : start + 65536])
+
+    def test_arrives(self):
+        """A large body arrives whole, in order, whatever the disk's pace."""
+        self._send(7_000_003)
+        while self.waiting:
+            self.assertEqual(self.connection.received(), b"")
+            self._work()
+        self.assertTrue(self.connection.answer().body == self.body)
+
+    def test_back_pressure(self):
+        """The client has to wait while the disk does not follow."""
+        self._send(5_000_000)
+        self.assertEqual(self.connection.transport.producerState, "producing")
+        for _ in range(2):
+            self._work()
+        self.connection.answer()
+        self._send(9_000_000)
+        self.assertEqual(self.connection.transport.producerState, "paused")
+        self._work()
+        self.assertEqual(self.connection.transport.producerState, "producing")
+
+    def test_small(self):
+        """A small body needs no thread."""
+        self._send(100_000)
+        self.assertTrue(self.connection.answer().body == self.body)
+
+    def test_hang_up(self):
+        """A client that hangs up amid a write leaves the file to the thread until it is done."""
+        self._send(5_000_000)
+        self.connection.hang_up()
+        self.assertEqual(len(self.site.storage.spools), 1)
+        self._work()
+        self.assertEqual(self.site.storage.spools, set())
+        self.assertEqual(self.waiting, [])
+
+    def test_full_disk(self):
+        """A disk that fills up is a 507, amid the body or at its end."""
+        self.site.storage.capacity_bytes = 1_500_000
+        self._send(3_000_000)
+        self._work()
+        self.assertEqual(self.connection.answer().status, 507)
+        self.assertEqual(self.site.storage.spools, set())
+
+    def test_full_disk_amid_body(self):
+        """The client is told as soon as it sends more."""
+        self.site.storage.capacity_bytes = 1_500_000
+        self.connection.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n")
+        self.connection.send(b"x" * 1_000_000)
+        self.connection.send(b"x" * 2_000_000)
+        self._work()
+        self.assertEqual(self.connection.received(), b"")
+        self.connection.send(b"x")
+        self.assertEqual(self.connection.answer().status, 507)
+        self.assertEqual(self.site.storage.spools, set())
 
 
 class LimitTests(SynchronousTestCase):

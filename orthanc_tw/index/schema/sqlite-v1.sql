@@ -168,3 +168,59 @@ CREATE TABLE jobs (
   failed_instances TEXT NOT NULL   -- JSON object
 );
 CREATE INDEX jobs_by_state ON jobs(state, sequence);
+
+-- What one received instance writes, as one statement: INSERT INTO new_instances. Each statement
+-- costs a Python thread a turn at the interpreter lock, and a dozen turns beside a busy reactor
+-- thread cost far more than the writing.
+CREATE VIEW new_instances (
+  -- of the row to come: one more than the last in sqlite_sequence
+  internal_id, public_id,
+  -- its ancestors, which are there
+  series_id, study_id, patient_id,
+  -- as in resource_data
+  tags, metadata,
+  -- normalized SOPInstanceUID, NULL if there is none
+  sop_instance_uid,
+  -- of reception: UTC, YYYYMMDDTHHMMSS, and POSIX seconds
+  date, now_s,
+  -- as in attachments
+  uuid, content_type, compression, size_bytes, md5, stored_size_bytes, stored_md5, revision,
+  -- what to add to the sizes of DICOM attachments
+  dicom_size_bytes, dicom_stored_size_bytes
+) AS
+SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+WHERE 1 = 0;
+
+CREATE TRIGGER new_instances_insert INSTEAD OF INSERT ON new_instances
+BEGIN
+  INSERT INTO resources (internal_id, level, public_id, parent_id)
+    VALUES (NEW.internal_id, 4, NEW.public_id, NEW.series_id);
+  INSERT INTO resource_data (internal_id, tags, metadata)
+    VALUES (NEW.internal_id, NEW.tags, NEW.metadata);
+  -- 0008,0018
+  INSERT INTO identifiers (internal_id, tag, value)
+    SELECT NEW.internal_id, 524312, NEW.sop_instance_uid WHERE NEW.sop_instance_uid IS NOT NULL;
+  INSERT INTO attachments (internal_id, content_type, uuid, compression, size_bytes, md5,
+                           stored_size_bytes, stored_md5, revision)
+    VALUES (NEW.internal_id, NEW.content_type, NEW.uuid, NEW.compression, NEW.size_bytes, NEW.md5,
+            NEW.stored_size_bytes, NEW.stored_md5, NEW.revision);
+  UPDATE resources SET
+    last_update = NEW.date, unstable_since_s = NEW.now_s,
+    count_instances = count_instances + 1,
+    disk_size_bytes = disk_size_bytes + NEW.stored_size_bytes,
+    uncompressed_size_bytes = uncompressed_size_bytes + NEW.size_bytes,
+    dicom_disk_size_bytes = dicom_disk_size_bytes + NEW.dicom_stored_size_bytes,
+    dicom_uncompressed_size_bytes = dicom_uncompressed_size_bytes + NEW.dicom_size_bytes
+    WHERE internal_id IN (NEW.patient_id, NEW.study_id, NEW.series_id);
+  UPDATE counters SET
+    count_instances = count_instances + 1,
+    disk_size_bytes = disk_size_bytes + NEW.stored_size_bytes,
+    uncompressed_size_bytes = uncompressed_size_bytes + NEW.size_bytes,
+    dicom_disk_size_bytes = dicom_disk_size_bytes + NEW.dicom_stored_size_bytes,
+    dicom_uncompressed_size_bytes = dicom_uncompressed_size_bytes + NEW.dicom_size_bytes,
+    last_change_seq = last_change_seq + 1;
+  -- NewInstance
+  INSERT INTO changes (seq, change_type, internal_id, date)
+    SELECT last_change_seq, 4, NEW.internal_id, NEW.date FROM counters;
+END;

@@ -1,0 +1,79 @@
+"""The sweep at start."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from orthanc_tw.core.sweep import SweepResult, sweep
+from orthanc_tw.storage.filesystem import FilesystemStorage
+from orthanc_tw.testing.memory_index import MemoryIndex
+from tests.rest.composition import Composition, in_thread, test_file
+from tests.storage.test_filesystem import counting
+
+FILES = [
+    "test_files/MR_small.dcm",
+    "test_files/CT_small.dcm",
+    "test_files/rtplan.dcm",
+    "test_files/rtstruct.dcm",
+    "test_files/dicomdirtests/77654033/CR1/6154",
+]
+
+
+class SweepTests(SynchronousTestCase):
+    def _restarted(self):
+        """The storage as the next process finds it, over the same folder."""
+        return FilesystemStorage(
+            self.folder, sync=False, with_md5=True, uuid_source=lambda: next(self.uuids)
+        )
+
+    def setUp(self):
+        """Five instances in index and storage, and three files that nobody knows."""
+        self.folder = self.mktemp()
+        source = counting()
+        self.uuids = iter(source, None)
+        self.storage = self._restarted()
+        self.composition = Composition(storage=self.storage)
+        for name in FILES:
+            self.assertEqual(self.composition.upload(test_file(name)).status, 200)
+        self.known = list(self.storage.uuids())
+        self._add_orphans()
+
+    def _add_orphans(self):
+        for _ in range(3):
+            spool = self.storage.new_spool()
+            spool.write(b"orphan")
+            self.storage.commit(spool)
+
+    def _sweep(self, storage, index=None, **options):
+        index = index or self.composition.index
+        return self.successResultOf(sweep(storage, index, in_thread, **options))
+
+    def test_orphans(self):
+        """Files without a row are removed, whatever the size of the slices; others stay."""
+        for slice_size in (1, 2, 3, 5, 100):
+            storage = self._restarted()
+            result = self._sweep(storage, slice_size=slice_size)
+            self.assertEqual(result, SweepResult(removed=3, missing=0))
+            self.assertEqual(list(storage.uuids()), self.known)
+            self._add_orphans()
+
+    def test_missing(self):
+        """Rows without a file are logged, and counted."""
+        storage = self._restarted()
+        storage.delete([self.known[0], self.known[3]])
+        self.assertEqual(self._sweep(storage, slice_size=2), SweepResult(removed=3, missing=2))
+
+    def test_ingested_meanwhile(self):
+        """A file that this process has just made, whose row is on its way, is left alone."""
+        result = self._sweep(self.storage)
+        self.assertEqual(result, SweepResult(removed=0, missing=0))
+        self.assertEqual(len(list(self.storage.uuids())), 8)
+
+    def test_empty_index(self):
+        """An empty index names no files."""
+        result = self._sweep(self._restarted(), MemoryIndex())
+        self.assertEqual(result, SweepResult(removed=8, missing=0))
+
+    def test_empty_storage(self):
+        """An empty folder has no files."""
+        self.folder = self.mktemp()
+        result = self._sweep(self._restarted(), MemoryIndex())
+        self.assertEqual(result, SweepResult(removed=0, missing=0))
