@@ -230,7 +230,13 @@ class JobsEngineService(Service):
             return fail(OrthancError(ErrorCode.INEXISTENT_ITEM, f"No job found with id: {job_id}"))
         if entry.state.is_final:
             return succeed(entry.result())
-        waiting: Deferred[JobResult] = Deferred(lambda it: entry.waiters.remove(it))
+
+        def forget(waiting: Deferred[JobResult]) -> None:
+            # Not there any more if it is being fired, and another waiter cancels it.
+            if waiting in entry.waiters:
+                entry.waiters.remove(waiting)
+
+        waiting: Deferred[JobResult] = Deferred(forget)
         entry.waiters.append(waiting)
         return waiting
 

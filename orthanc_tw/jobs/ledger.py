@@ -77,6 +77,12 @@ class JobLedger:
         entry.has_folder = False
         return self._in_thread(self.folders.remove, entry.job_id)
 
+    def remove_folder_later(self, entry: JobEntry) -> None:
+        """The same for who does not wait for it: an error is logged."""
+        self.remove_folder(entry).addErrback(
+            lambda failure: _log.failure("A folder could not be removed", failure)
+        )
+
     def drop_outputs(self, entry: JobEntry, keys: Iterable[str]) -> Deferred[None]:
         """Remove outputs of an ended job, first from its row and then from its folder."""
         files = [output.file for key in keys if (output := entry.outputs.pop(key, None))]

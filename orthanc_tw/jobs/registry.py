@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from orthanc_tw.jobs.record import JobEntry
 from orthanc_tw.model.jobs import JobState
 
+# How many jobs that are not queued any more the heap may hold besides as many as are.
+_STALE = 64
+
 
 class JobsRegistry:
     """Jobs by id, the queue and the history.
@@ -25,9 +28,11 @@ class JobsRegistry:
         self._history_size = history_size
         self._media_archive_size = media_archive_size
         self._entries: dict[str, JobEntry] = {}
-        self._heap: list[tuple[int, int, int, str]] = []
-        self._queued: dict[str, int] = {}
-        self._tickets = 0
+        # A job that leaves the queue stays in the heap until it is met there: at the same
+        # place, should it come back.
+        self._heap: list[tuple[int, int, str]] = []
+        self._in_heap: set[str] = set()
+        self._queued: set[str] = set()
         self._history: OrderedDict[str, None] = OrderedDict()
         self._with_outputs: OrderedDict[str, None] = OrderedDict()
 
@@ -61,22 +66,26 @@ class JobsRegistry:
 
     def enqueue(self, entry: JobEntry) -> None:
         """Put a pending job at its place: higher priority first, then submitted first."""
-        self._tickets += 1
-        self._queued[entry.job_id] = self._tickets
-        heapq.heappush(self._heap, (-entry.priority, entry.order, self._tickets, entry.job_id))
+        self._queued.add(entry.job_id)
+        if entry.job_id not in self._in_heap:
+            self._in_heap.add(entry.job_id)
+            heapq.heappush(self._heap, (-entry.priority, entry.order, entry.job_id))
 
     def dequeue(self, entry: JobEntry) -> None:
         """Take a job out of the queue, wherever it stands in it."""
-        if self._queued.pop(entry.job_id, None) is not None and not self._queued:
-            self._heap.clear()
+        self._queued.discard(entry.job_id)
+        if len(self._heap) > 2 * len(self._queued) + _STALE:
+            self._heap = [item for item in self._heap if item[2] in self._queued]
+            self._in_heap = set(self._queued)
+            heapq.heapify(self._heap)
 
     def pop(self) -> JobEntry | None:
         """Take the first job of the queue."""
         while self._heap:
-            _, _, ticket, job_id = heapq.heappop(self._heap)
-            # A job that left the queue and came back has an older ticket in the heap.
-            if self._queued.get(job_id) == ticket:
-                del self._queued[job_id]
+            _, _, job_id = heapq.heappop(self._heap)
+            self._in_heap.discard(job_id)
+            if job_id in self._queued:
+                self._queued.discard(job_id)
                 return self._entries[job_id]
         return None
 

@@ -93,7 +93,7 @@ class ThreadGroup:
                 for gate in gates:
                     gate.callback(None)
 
-        self._in_thread(function, *args, **kwargs).addBoth(returned)
+        maybeDeferred(self._in_thread, function, *args, **kwargs).addBoth(returned)
         return outer
 
     def drained(self) -> Deferred[None] | None:

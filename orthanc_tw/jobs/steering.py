@@ -17,6 +17,7 @@ from orthanc_tw.jobs.ledger import JobLedger
 from orthanc_tw.jobs.machine import accepts
 from orthanc_tw.jobs.record import JobEntry
 from orthanc_tw.jobs.registry import JobsRegistry
+from orthanc_tw.jobs.run import fire
 from orthanc_tw.jobs.worker import JobWorker
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.jobs import JobState
@@ -85,11 +86,19 @@ class JobSteering:
         entry.completed_s = self._now_s()
         entry.cursor = None
 
-        def saved(result: T) -> T:
-            self._worker.ended(entry)
-            return result
+        waiting, entry.waiters = entry.waiters, []
+        result = entry.result()
+        saved = self._saved(entry)
+        # Recorded before that is durable: from now on the job may be deleted or resubmitted.
+        self._worker.record_end(entry)
 
-        return self._saved(entry).addBoth(saved)
+        def settled(outcome: T) -> T:
+            if entry.state is JobState.FAILURE:
+                self._ledger.remove_folder_later(entry)
+            fire(waiting, result)
+            return outcome
+
+        return saved.addBoth(settled)
 
     def resubmit(self, entry: JobEntry) -> Deferred[bool]:
         """Let a failed job start over. False if it has not failed.

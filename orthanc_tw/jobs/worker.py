@@ -240,7 +240,11 @@ class JobWorker:
             entry.events.cancel()
         else:
             entry.events.failed()
-        self.ended(entry)
+        result = entry.result()
+        if not entry.outputs:
+            self._ledger.remove_folder_later(entry)
+        self.record_end(entry)
+        fire(entry.waiters, result)
 
     def forget_delay(self, entry: JobEntry) -> None:
         """A job leaves the state Retry otherwise than by the end of its delay."""
@@ -261,22 +265,18 @@ class JobWorker:
         except Exception:
             _log.failure("Job {job_id} failed while it was cleaned up", job_id=entry.job_id)
 
-    def ended(self, entry: JobEntry) -> None:
-        """A job has come to its final state, and its row too: history, clean-up, who waits."""
+    def record_end(self, entry: JobEntry) -> None:
+        """A job has come to its final state, whose row is saved or on its way: history."""
         entry.attachment = None
         self.totals[entry.state] += 1
-        result = entry.result()
         if entry.outputs:
             for other in self._registry.outputs_kept(entry):
                 self._ledger.drop_outputs(other, list(other.outputs)).addErrback(_clean_up_failed)
-        else:
-            self._ledger.remove_folder(entry).addErrback(_clean_up_failed)
         dropped = self._registry.ended(entry)
         if dropped:
             self._ledger.discard(dropped).addErrback(_clean_up_failed)
         for other in (entry, *dropped):
             self._changed(other)
-        fire(entry.waiters, result)
 
 
 def _conclusion_failed(failure: Failure) -> None:

@@ -167,6 +167,7 @@ class Bench:
         *kinds: JobKind,
         store: MemoryJobStore | None = None,
         start: bool = True,
+        make_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         **settings: Any,
     ) -> None:
         self.clock = Clock()
@@ -182,7 +183,7 @@ class Bench:
             clock=self.clock,
             cooperator=self.pump.cooperator,
             in_thread=self.in_thread,
-            make_id=lambda: str(uuid.uuid4()),
+            make_id=make_id,
             now_s=lambda: START_S + self.clock.seconds(),
         )
         if start:

@@ -1,3 +1,5 @@
+import os
+
 from automat import NoTransition
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -76,3 +78,11 @@ class MachineTests(SynchronousTestCase):
         rows = [line for line in lines if line.startswith("   * - ")]
         self.assertEqual([row[7:] for row in rows], ["State", *(s.value for s in JobState)])
         self.assertEqual(len([li for li in lines if li.startswith("     -")]), 7 * 9)
+
+    def test_documentation(self) -> None:
+        """The page about jobs shows the machine as it is."""
+        page = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "jobs.rst")
+        with open(page, encoding="utf-8") as file:
+            text = file.read()
+        self.assertIn(state_table(), text)
+        self.assertIn("".join(f"    {line}\n" for line in state_diagram().splitlines()), text)

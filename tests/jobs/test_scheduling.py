@@ -215,6 +215,33 @@ class CancelTests(SynchronousTestCase):
         self.engine.cancel(second)
         self.assert_cancelled(second)
 
+    def test_deleted_before_it_is_durable(self) -> None:
+        """A cancelled job that is removed while its row is written is forgotten all the same."""
+        self.bench.submit(name="first")
+        second = self.bench.submit(name="second")
+        self.bench.store.held = True
+        cancelled = self.engine.cancel(second)
+        deleted = self.engine.delete(second)
+        self.bench.store.release()
+        self.assertTrue(self.successResultOf(cancelled))
+        self.assertTrue(self.successResultOf(deleted))
+        self.assertNotIn(second, self.bench.store.rows)
+        self.assertNotIn(second, self.engine.list_ids())
+
+    def test_resubmitted_before_it_is_durable(self) -> None:
+        """A cancelled job that starts over while its row is written is pending, and no history."""
+        self.bench.submit(name="first")
+        second = self.bench.submit(name="second")
+        waiting = self.engine.wait(second)
+        self.bench.store.held = True
+        self.engine.cancel(second)
+        self.engine.resubmit(second)
+        self.bench.store.release()
+        self.assertEqual(self.successResultOf(waiting).error_code, 37)
+        self.assertEqual(self.bench.state(second), "Pending")
+        self.assertEqual(self.bench.store.rows[second].state, "Pending")
+        self.assertFalse(self.successResultOf(self.engine.delete(second)))
+
     def test_pausing(self) -> None:
         """A cancel wins over a pause that was asked before or after it."""
         for order in (("pause", "cancel"), ("cancel", "pause")):
@@ -330,6 +357,26 @@ class FailureTests(SynchronousTestCase):
         job_id = bench.submit("Scripted")
         self.assertEqual(bench.field(job_id, "ErrorCode"), -1)
         self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 1)
+
+    def test_no_thread_to_be_had(self) -> None:
+        """A thread pool that refuses fails the job, which does not wait for a thread then."""
+
+        def script(job):
+            yield job.context.in_thread(print)
+
+        bench = Bench(self.mktemp(), Scripted(script))
+        bench.engine._worker._in_thread = lambda *args: 1 / 0  # type: ignore[assignment]
+        job_id = bench.submit("Scripted")
+        self.assertEqual(bench.state(job_id), "Failure")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_job_that_cannot_describe_itself(self) -> None:
+        """It is shown with what is known of it."""
+        bench = Bench(self.mktemp(), kind := Held())
+        job_id = bench.submit()
+        kind.runs[0].progress = lambda: 1 / 0  # type: ignore[method-assign]
+        self.assertEqual(bench.field(job_id, "Progress"), 0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_what_cannot_be_saved(self) -> None:
         """A cursor that is no JSON fails its job, not the store."""
