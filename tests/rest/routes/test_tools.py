@@ -47,14 +47,23 @@ class ToolsTests(SynchronousTestCase):
 class ExplorerTests(SynchronousTestCase):
     def test_self_contained(self):
         """The page loads nothing from elsewhere."""
-        page = Server().ask("GET", "/app/explorer.html")
+        server = Server()
+        page = server.ask("GET", "/app/explorer.html")
         self.assertEqual(page.headers["content-type"], "text/html")
-        text = page.body.decode()
-        self.assertEqual(re.findall(r"https?://|src=|@import|url\(", text), [])
+        text = page.body.decode() + server.ask("GET", "/app/explorer.js").body.decode()
+        self.assertEqual(re.findall(r"https?://|//[a-z]|@import|url\(", text), [])
+        for name in re.findall(r'(?:src|href)="([^"]+)"', text):
+            self.assertEqual(server.ask("GET", f"/app/{name}").status, 200, name)
+
+    def test_icon(self):
+        """Browsers find the icon where they look for it."""
+        server = Server()
+        location = server.ask("GET", "/favicon.ico").headers["location"]
+        self.assertEqual(server.ask("GET", f"/{location}").headers["content-type"], "image/x-icon")
 
     def test_calls(self):
         """Every path that the page calls is one of this server's."""
-        text = Server().ask("GET", "/app/explorer.html").body.decode()
+        text = Server().ask("GET", "/app/explorer.js").body.decode()
         called = set(re.findall(r'call\("([a-z/]+)', text))
         self.assertEqual(
             called,
