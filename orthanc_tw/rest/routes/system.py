@@ -32,6 +32,8 @@ class SystemSettings:
     """What ``/system`` says, mostly options of the same name.
 
     :ivar main_dicom_tags: tags ``gggg,eeee`` of each level, in order
+    :ivar is_http_server_secure: whether strangers are kept out: authentication is enabled, or
+        remote access is not allowed
     :ivar maximum_storage_size_mb: ``MaximumStorageSize``
     :ivar overwrite_instances: ``Never``, ``Always`` or ``IfChanged``
     :ivar performance: numbers of threads and sizes of caches, as they are here
