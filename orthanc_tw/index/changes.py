@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from orthanc_tw.index.gateway import Change, ChangesPage
-from orthanc_tw.index.rows import LEVELS, Row
+from orthanc_tw.index.rows import LEVELS, Row, fetch
 from orthanc_tw.model.registries import ChangeType
 
 _COLUMNS = "SELECT c.seq, c.change_type, r.level, r.public_id, c.date"
@@ -46,7 +46,7 @@ def page_statement(
     branch = f"SELECT * FROM changes WHERE change_type = ? AND change_type <> 4{conditions}"
     merged = " UNION ALL ".join([branch] * len(distinct)) + f" ORDER BY seq {direction} LIMIT ?"
     parameters: list[object] = [value for number in distinct for value in (number, *bounds)]
-    sql = f"{_COLUMNS} FROM ({merged}) c{_JOIN} ORDER BY c.seq {direction}"
+    sql = f"{_COLUMNS} FROM ({merged}) c{_JOIN} ORDER BY c.seq {direction} LIMIT -1"
     return sql, [*parameters, limit + 1]
 
 
@@ -62,7 +62,7 @@ def changes_page(
         rows: list[Row] = []
     else:
         sql, parameters = page_statement(since, to, types, limit)
-        rows = connection.execute(sql, parameters).fetchall()
+        rows = fetch(connection, "seq, change_type, level, public_id, date", sql, parameters)
     done = limit < 0 or len(rows) <= limit
     rows = rows[: max(limit, 0)]
     if since is None and to is not None:

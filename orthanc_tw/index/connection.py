@@ -26,7 +26,7 @@ class IndexSettings:
 
     directory: str
     readers: int = 2
-    cache_size_kib: int = 65536
+    cache_size_kib: int = 32768
     busy_timeout_s: float = 10.0
     checkpoint_pages: int = 8000
     maximum_group: int = 256

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from orthanc_tw.index.gateway import DeleteOutcome, ResourceRow
-from orthanc_tw.index.rows import resource_row
+from orthanc_tw.index.rows import fetch, resource_row
 from orthanc_tw.index.trigrams import PendingTrigrams
 from orthanc_tw.model.levels import ResourceType
 
@@ -86,8 +86,8 @@ def delete_resource(
     totals = connection.execute(_INSTANCE_TOTALS if is_instance else _TOTALS, number).fetchone()
     if totals is None:
         return DeleteOutcome((), None)
-    removed = [uuid for (uuid,) in connection.execute(_UUIDS, number)]
-    wide = connection.execute(_WIDE, number).fetchall()
+    removed = [uuid for (uuid,) in fetch(connection, "uuid", _UUIDS, number)]
+    wide = fetch(connection, "internal_id, level", _WIDE, number)
     trigrams.remove(internal_id for internal_id, _ in wide)
     counts = [0, 0, 0, int(totals[0])]
     for _, level in wide:

@@ -5,9 +5,8 @@ Lists of identifiers go in as one JSON array, so that each statement is prepared
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from orthanc_tw.index.gateway import (
     Attachment,
@@ -18,96 +17,116 @@ from orthanc_tw.index.gateway import (
 )
 from orthanc_tw.index.rows import (
     ATTACHMENT_COLUMNS,
+    LEVELS,
     attachment_row,
     chunks,
     decode_metadata,
+    fetch,
     to_json,
 )
 from orthanc_tw.model.levels import ResourceType
 
 _BASE = """
-SELECT r.internal_id, p.public_id, r.unstable_since_s, r.last_update,
+SELECT r.internal_id, p.public_id AS parent, r.unstable_since_s, r.last_update,
        d.tags, d.metadata,
        r.level = 1 AND NOT EXISTS (
-         SELECT 1 FROM patient_recycling q WHERE q.internal_id = r.internal_id)
+         SELECT 1 FROM patient_recycling q WHERE q.internal_id = r.internal_id) AS is_protected
 FROM json_each(?) j
 CROSS JOIN resources r ON r.internal_id = j.value
 CROSS JOIN resource_data d ON d.internal_id = r.internal_id
 LEFT JOIN resources p ON p.internal_id = r.parent_id
 """
+_BASE_COLUMNS = (
+    "internal_id, parent, unstable_since_s, last_update, json(tags), json(metadata), is_protected"
+)
 _CHILDREN = """
 SELECT c.parent_id, c.public_id
 FROM json_each(?) j CROSS JOIN resources c ON c.parent_id = j.value
-ORDER BY j.key, c.public_id
+ORDER BY j.key, c.public_id LIMIT -1
 """
 _CHILDREN_COUNT = """
-SELECT j.value, (SELECT count(*) FROM resources c WHERE c.parent_id = j.value) FROM json_each(?) j
+SELECT j.value, (SELECT count(*) FROM resources c WHERE c.parent_id = j.value) AS amount
+FROM json_each(?) j
 """
 _ATTACHMENTS = f"""
 SELECT {ATTACHMENT_COLUMNS}, internal_id
 FROM json_each(?) j CROSS JOIN attachments a ON a.internal_id = j.value
-ORDER BY content_type
+ORDER BY content_type LIMIT -1
 """
 _LABELS = """
 SELECT internal_id, label
 FROM json_each(?) j CROSS JOIN labels l ON l.internal_id = j.value
-ORDER BY label
+ORDER BY label LIMIT -1
+"""
+_PARENTS = """
+SELECT r.internal_id, r.level, r.parent_id
+FROM json_each(?) j CROSS JOIN resources r ON r.internal_id = j.value
+"""
+_TAGS = """
+SELECT d.internal_id, d.tags
+FROM json_each(?) j CROSS JOIN resource_data d ON d.internal_id = j.value
 """
 
 
-def _ancestors_statement(up: int) -> str:
-    joins = "".join(
-        f" CROSS JOIN resources a{n} ON a{n}.internal_id = a{n - 1}.parent_id"
-        for n in range(1, up + 1)
-    )
-    return (
-        "SELECT a0.internal_id, a0.level, d.tags FROM json_each(?) j"
-        f" CROSS JOIN resources a0 ON a0.internal_id = j.value{joins}"
-        f" CROSS JOIN resource_data d ON d.internal_id = a{up}.internal_id"
-    )
-
-
-_ANCESTORS = {up: _ancestors_statement(up) for up in (1, 2, 3)}
-
-
 def _ancestors(
-    connection: sqlite3.Connection, identifiers: str, wanted: frozenset[ResourceType]
+    connection: sqlite3.Connection,
+    rows: Mapping[int, ResourceRow],
+    wanted: frozenset[ResourceType],
 ) -> dict[int, dict[ResourceType, Tags]]:
-    found: dict[int, dict[ResourceType, Tags]] = {}
-    parsed: dict[str, Tags] = {}
-    for up, statement in _ANCESTORS.items():
-        # Rows of a list share their parents: each parent's JSON is parsed once.
-        for internal_id, level, tags in connection.execute(statement, (identifiers,)):
-            ancestor = ResourceType(level - up)
-            if ancestor in wanted:
-                if tags not in parsed:
-                    parsed[tags] = json.loads(tags)
-                found.setdefault(internal_id, {})[ancestor] = parsed[tags]
-    return found
+    """Tags of the ancestors of each row. Rows of a list share them: each is read once."""
+    parents = {number: row.parent_id for number, row in rows.items()}
+    levels = {number: row.level for number, row in rows.items()}
+    above = {parent for parent in parents.values() if parent is not None}
+    while above:
+        found = fetch(connection, "internal_id, level, parent_id", _PARENTS, (_list(above),))
+        for internal_id, level, parent in found:
+            levels[internal_id] = LEVELS[level]
+            parents[internal_id] = parent
+        above = {parent for _, _, parent in found if parent is not None and parent not in parents}
+    needed = {n for n, level in levels.items() if level in wanted and n not in rows}
+    # A row may be an ancestor of another one, if levels are mixed.
+    needed |= {parent for parent in parents.values() if parent is not None} & set(rows)
+    tags: dict[int, Tags] = dict(
+        fetch(connection, "internal_id, json(tags)", _TAGS, (_list(needed),))
+    )
+    ancestors: dict[int, dict[ResourceType, Tags]] = {}
+    for number in rows:
+        own = ancestors.setdefault(number, {})
+        parent = parents[number]
+        while parent is not None and parent in levels:
+            if levels[parent] in wanted and parent in tags:
+                own[levels[parent]] = tags[parent]
+            parent = parents[parent]
+    return ancestors
+
+
+def _list(numbers: Iterable[int]) -> str:
+    return to_json(sorted(numbers))
 
 
 def _expand_chunk(
     connection: sqlite3.Connection, rows: Mapping[int, ResourceRow], parts: ExpandParts
 ) -> dict[int, ResourceRecord]:
-    identifiers = to_json(list(rows))
+    arguments = (_list(rows),)
     children: dict[int, list[str]] = {}
     counts: dict[int, int] = {}
     attachments: dict[int, list[Attachment]] = {}
     labels: dict[int, list[str]] = {}
     ancestors: dict[int, dict[ResourceType, Tags]] = {}
     if parts.children:
-        for parent, public_id in connection.execute(_CHILDREN, (identifiers,)):
+        for parent, public_id in fetch(connection, "parent_id, public_id", _CHILDREN, arguments):
             children.setdefault(parent, []).append(public_id)
     else:
-        counts = dict(connection.execute(_CHILDREN_COUNT, (identifiers,)).fetchall())
+        counts = dict(fetch(connection, "value, amount", _CHILDREN_COUNT, arguments))
     if parts.attachments:
-        for row in connection.execute(_ATTACHMENTS, (identifiers,)):
+        columns = f"{ATTACHMENT_COLUMNS}, internal_id"
+        for row in fetch(connection, columns, _ATTACHMENTS, arguments):
             attachments.setdefault(row[8], []).append(attachment_row(row))
     if parts.labels:
-        for internal_id, label in connection.execute(_LABELS, (identifiers,)):
+        for internal_id, label in fetch(connection, "internal_id, label", _LABELS, arguments):
             labels.setdefault(internal_id, []).append(label)
     if parts.ancestors:
-        ancestors = _ancestors(connection, identifiers, parts.ancestors)
+        ancestors = _ancestors(connection, rows, parts.ancestors)
     records: dict[int, ResourceRecord] = {}
     for (
         internal_id,
@@ -117,18 +136,18 @@ def _expand_chunk(
         tags,
         metadata,
         is_protected,
-    ) in connection.execute(_BASE, (identifiers,)):
-        row = rows[internal_id]
+    ) in fetch(connection, _BASE_COLUMNS, _BASE, arguments):
+        resource = rows[internal_id]
         own = children.get(internal_id, ())
         records[internal_id] = ResourceRecord(
             internal_id=internal_id,
-            public_id=row.public_id,
-            level=row.level,
+            public_id=resource.public_id,
+            level=resource.level,
             parent_public_id=parent,
             is_stable=unstable is None,
             is_protected=bool(is_protected),
             last_update=last_update or "",
-            tags=json.loads(tags),
+            tags=tags,
             ancestors_tags=ancestors.get(internal_id, {}),
             children=own,
             children_count=len(own) if parts.children else counts.get(internal_id, 0),

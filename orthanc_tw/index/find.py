@@ -42,6 +42,11 @@ class Statement:
     parameters: tuple[object, ...]
 
 
+_NOTHING = Statement(
+    "SELECT internal_id, public_id, level, parent_id FROM resources WHERE internal_id IS NULL", ()
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Driver:
     """SQL that gives ``internal_id`` of resources of ``level``."""
@@ -278,7 +283,7 @@ def find_statement(
 ) -> Statement:
     """Rows ``internal_id, public_id, level, parent_id`` ordered by public identifier."""
     if query.parent is not None and query.parent[0] > query.level:
-        return Statement("SELECT 0, '', 1, 0 WHERE 0", ())
+        return _NOTHING
     body, parameters, repeats = _body(connection, query, trigrams)
     alias = f"r{int(query.level)}"
     sql = (

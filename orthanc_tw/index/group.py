@@ -16,9 +16,14 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 WriteFunction = Callable[[WriteTransaction], object]
 
+#: Savepoints open at once; SQLite looks at each of them for each page that is written.
+_NESTED = 16
+
 
 def translate(error: BaseException) -> BaseException:
-    """An error of SQLite as an `OrthancError`; any other as it is."""
+    """An error of SQLite, or of text that it cannot keep, as an `OrthancError`; others as is."""
+    if isinstance(error, UnicodeEncodeError):
+        return OrthancError(ErrorCode.BAD_REQUEST, "Text that is not valid Unicode")
     if not isinstance(error, sqlite3.Error):
         return error
     code = ErrorCode.DATABASE
@@ -50,9 +55,9 @@ class GroupWriter:
         results: list[object] = []
         try:
             execute("BEGIN IMMEDIATE")
-            for function in functions:
+            for number, function in enumerate(functions):
                 # One by one: what ran must be known if the next gives up the transaction.
-                results.append(self._run_one(function, len(functions) == 1))  # noqa: PERF401
+                results.append(self._run_one(function, number, len(functions)))
             self._pending.flush()
             execute("COMMIT")
         except BaseException as error:
@@ -67,22 +72,23 @@ class GroupWriter:
             self._pending.clear()
         return results
 
-    def _run_one(self, function: WriteFunction, is_alone: bool) -> object:
-        if is_alone:
+    def _run_one(self, function: WriteFunction, number: int, total: int) -> object:
+        if total == 1:
             # The transaction is its savepoint: what it raises rolls that back.
             return function(self._transaction)
         execute = self._connection.execute
+        # Savepoints are left to nest and released a few at a time: a statement less for most.
+        name = "one" if number % _NESTED else "several"
+        if number and name == "several":
+            execute("RELEASE several")
         mark = self._pending.mark()
-        execute("SAVEPOINT one")
+        execute(f"SAVEPOINT {name}")
         try:
-            result = function(self._transaction)
+            return function(self._transaction)
         except Exception as error:
             if not self._connection.in_transaction:
                 # A full disk or an I/O error made SQLite give up the whole transaction.
                 raise
-            execute("ROLLBACK TO one")
-            execute("RELEASE one")
+            execute(f"ROLLBACK TO {name}")
             self._pending.roll_back(mark)
             return Failure(translate(error))  # type: ignore[no-untyped-call]
-        execute("RELEASE one")
-        return result

@@ -89,8 +89,10 @@ def create_schema(connection: sqlite3.Connection, schema: Schema, database_uuid:
 
 def _create(path: str, schema: Schema, new_uuid: Callable[[], str]) -> None:
     temporary = path + ".new"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(temporary)
+    # The log of a database that was taken away would be replayed into the new one.
+    for stale in (temporary, path + "-wal", path + "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(stale)
     connection = sqlite3.connect(temporary, isolation_level=None)
     try:
         create_schema(connection, schema, new_uuid())

@@ -5,6 +5,7 @@ Belongs to one thread at a time: that of the connection.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 
@@ -29,11 +30,14 @@ from orthanc_tw.index.rows import (
     ATTACHMENT_COLUMNS,
     attachment_row,
     decode_metadata,
+    fetch,
     resource_row,
 )
 from orthanc_tw.model.levels import ResourceType
 
 _ROW = "internal_id, public_id, level, parent_id"
+#: Rows up to which a list is fetched as one text.
+_SHORT = 2000
 _COUNTS = "count_patients, count_studies, count_series, count_instances"
 _SIZES = (
     "disk_size_bytes, uncompressed_size_bytes, dicom_disk_size_bytes, dicom_uncompressed_size_bytes"
@@ -58,6 +62,12 @@ class SqliteReadTransaction:
         self._connection = connection
         self._trigrams = trigrams
         self._execute = connection.execute
+
+    def _rows(self, sql: str, parameters: Sequence[object], limit: int) -> list[ResourceRow]:
+        """Resources of a statement whose LIMIT is ``limit``; a short list in one step."""
+        if 0 < limit <= _SHORT:
+            return [resource_row(row) for row in fetch(self._connection, _ROW, sql, parameters)]
+        return [resource_row(row) for row in self._execute(sql, parameters)]
 
     def lookup(self, public_id: str, level: ResourceType | None = None) -> ResourceRow | None:
         """The resource, or None; of several levels the lowest."""
@@ -103,33 +113,28 @@ class SqliteReadTransaction:
             for n in range(first + 1, last + 1)
         )
         sql = (
-            f"SELECT r{last}.internal_id, r{last}.public_id, {last}, r{last}.parent_id"
+            f"SELECT r{last}.internal_id, r{last}.public_id, {last} AS level, r{last}.parent_id"
             f" FROM resources r{first}{joins}"
             f" WHERE r{first}.internal_id = ? AND r{last}.public_id > ?"
             f" ORDER BY r{last}.public_id LIMIT ?"
         )
-        return [
-            resource_row(found)
-            for found in self._execute(sql, (row.internal_id, after or "", limit or -1))
-        ]
+        return self._rows(sql, (row.internal_id, after or "", limit or -1), limit)
 
     def page(
         self, level: ResourceType, *, after: str | None = None, since: int = 0, limit: int = 0
     ) -> Sequence[ResourceRow]:
         """Resources of a level ordered by public identifier."""
-        return [
-            resource_row(row)
-            for row in self._execute(
-                f"SELECT {_ROW} FROM resources WHERE level = ? AND public_id > ?"
-                " ORDER BY public_id LIMIT ? OFFSET ?",
-                (int(level), after or "", limit or -1, since),
-            )
-        ]
+        return self._rows(
+            f"SELECT {_ROW} FROM resources WHERE level = ? AND public_id > ?"
+            " ORDER BY public_id LIMIT ? OFFSET ?",
+            (int(level), after or "", limit or -1, since),
+            limit,
+        )
 
     def find(self, query: FindQuery) -> Sequence[ResourceRow]:
         """See `orthanc_tw.index.find`. Raises ValueError for an unknown ``labels_constraint``."""
         statement = find_statement(self._connection, query, trigrams=self._trigrams)
-        return [resource_row(row) for row in self._execute(statement.sql, statement.parameters)]
+        return self._rows(statement.sql, statement.parameters, query.limit)
 
     def count(self, query: FindQuery) -> int:
         """Number of matches; paging does not count."""
@@ -200,7 +205,7 @@ class SqliteReadTransaction:
             " CROSS JOIN resources r ON r.internal_id = d.internal_id WHERE d.internal_id = ?",
             (internal_id,),
         ).fetchone()
-        return {} if row is None else decode_metadata(row[0], row[1])
+        return {} if row is None else decode_metadata(json.loads(row[0]), row[1])
 
     def labels(self, internal_id: int) -> Sequence[str]:
         """Sorted."""

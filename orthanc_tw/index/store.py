@@ -56,7 +56,10 @@ INSERT INTO resources (level, public_id, parent_id, count_instances, disk_size_b
 VALUES (?, ?, ?, 0, 0, 0, 0, 0)
 """
 _INSERT_DATA = "INSERT INTO resource_data (internal_id, tags, metadata) VALUES (?, ?, ?)"
-_INSERT_IDENTIFIER = "INSERT INTO identifiers (internal_id, tag, value) VALUES (?, ?, ?)"
+_INSERT_IDENTIFIERS = """
+INSERT INTO identifiers (internal_id, tag, value)
+SELECT ?, CAST(key AS INTEGER), value FROM json_each(?) WHERE 1 = 1
+"""
 INSERT_ATTACHMENT = (
     f"INSERT INTO attachments (internal_id, {ATTACHMENT_COLUMNS})"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -199,9 +202,8 @@ def _insert_parent(
     values = {
         tag: normalize(new.tags[tag]) for tag, _ in _IDENTIFIERS[new.level] if tag in new.tags
     }
-    for tag, number in _IDENTIFIERS[new.level]:
-        if tag in values:
-            connection.execute(_INSERT_IDENTIFIER, (internal_id, number, values[tag]))
+    numbered = {number: values[tag] for tag, number in _IDENTIFIERS[new.level] if tag in values}
+    connection.execute(_INSERT_IDENTIFIERS, (internal_id, to_json(numbered)))
     trigrams.add(internal_id, values)
     return internal_id
 

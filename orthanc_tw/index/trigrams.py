@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 
 from orthanc_tw.index.normalize import TRIGRAM_SLOTS, TRIGRAM_STRIDE
+from orthanc_tw.index.rows import to_json
 
-_INSERT = "INSERT INTO trigrams (rowid, value) VALUES (?, ?)"
+_INSERT = """
+INSERT INTO trigrams (rowid, value)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
+"""
 _DELETE = "DELETE FROM trigrams WHERE rowid >= ? AND rowid < ?"
 
 
@@ -24,7 +29,8 @@ class PendingTrigrams:
     def __init__(self, connection: sqlite3.Connection, *, enabled: bool) -> None:
         self._connection = connection
         self.enabled = enabled
-        self._operations: list[tuple[str, tuple[object, ...]]] = []
+        # A row number with a value to insert; a resource's first row number without, to delete.
+        self._operations: list[tuple[int, str | None]] = []
         self._written = 0
 
     def add(self, internal_id: int, values: Mapping[str, str]) -> None:
@@ -32,7 +38,7 @@ class PendingTrigrams:
         if self.enabled:
             base = internal_id * TRIGRAM_STRIDE
             self._operations += [
-                (_INSERT, (base + TRIGRAM_SLOTS[tag], value))
+                (base + TRIGRAM_SLOTS[tag], value)
                 for tag, value in values.items()
                 if tag in TRIGRAM_SLOTS and len(value) >= 3
             ]
@@ -40,10 +46,7 @@ class PendingTrigrams:
     def remove(self, internal_ids: Iterable[int]) -> None:
         """Note resources that go."""
         if self.enabled:
-            self._operations += [
-                (_DELETE, (number * TRIGRAM_STRIDE, (number + 1) * TRIGRAM_STRIDE))
-                for number in internal_ids
-            ]
+            self._operations += [(number * TRIGRAM_STRIDE, None) for number in internal_ids]
 
     def mark(self) -> tuple[int, int]:
         """Where a savepoint begins; for `roll_back`."""
@@ -57,8 +60,13 @@ class PendingTrigrams:
 
     def flush(self) -> None:
         """Write what is noted and not yet written."""
-        for sql, parameters in self._operations[self._written :]:
-            self._connection.execute(sql, parameters)
+        waiting = self._operations[self._written :]
+        for is_deletion, run in groupby(waiting, key=lambda operation: operation[1] is None):
+            if is_deletion:
+                for first, _ in run:
+                    self._connection.execute(_DELETE, (first, first + TRIGRAM_STRIDE))
+            else:
+                self._connection.execute(_INSERT, (to_json(list(run)),))
         self._written = len(self._operations)
 
     def clear(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
@@ -25,6 +26,8 @@ from orthanc_tw.index.rows import (
     attachment_row,
     decode_metadata,
     encode_metadata,
+    fetch,
+    to_json,
 )
 from orthanc_tw.index.store import (
     APPEND_PATIENT,
@@ -45,15 +48,20 @@ UPDATE counters SET
   dicom_uncompressed_size_bytes = dicom_uncompressed_size_bytes + ?
 """
 _UNSTABLE = """
-SELECT internal_id, level FROM resources
+SELECT internal_id FROM resources
 WHERE unstable_since_s IS NOT NULL AND unstable_since_s <= ?
 ORDER BY unstable_since_s, level DESC LIMIT ?
 """
-_STABLE = {
-    int(ResourceType.PATIENT): ChangeType.STABLE_PATIENT,
-    int(ResourceType.STUDY): ChangeType.STABLE_STUDY,
-    int(ResourceType.SERIES): ChangeType.STABLE_SERIES,
-}
+_MAKE_STABLE = """
+UPDATE resources SET unstable_since_s = NULL WHERE internal_id IN (SELECT value FROM json_each(?))
+"""
+# StablePatient, StableStudy and StableSeries are 14, 15 and 16: 13 and the level.
+_LOG_STABLE = """
+INSERT INTO changes (seq, change_type, internal_id, date)
+SELECT c.last_change_seq + 1 + j.key, 13 + r.level, r.internal_id, ?
+FROM json_each(?) j CROSS JOIN resources r ON r.internal_id = j.value CROSS JOIN counters c
+"""
+_COUNT_STABLE = "UPDATE counters SET last_change_seq = last_change_seq + ?"
 _LAST_UPDATE = int(MetadataType.LAST_UPDATE)
 
 
@@ -100,7 +108,7 @@ class SqliteWriteTransaction(SqliteReadTransaction):
         ).fetchone()
         if row is None:
             raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
-        return decode_metadata(row[0], None), int(row[1])
+        return decode_metadata(json.loads(row[0]), None), int(row[1])
 
     def _save_metadata(self, internal_id: int, metadata: dict[int, MetadataValue]) -> None:
         self._execute(
@@ -198,13 +206,12 @@ class SqliteWriteTransaction(SqliteReadTransaction):
 
     def mark_stable(self, *, older_than_s: float, date: str, limit: int) -> int:
         """Oldest first; of one reception the series, then the study, then the patient."""
-        rows = self._execute(_UNSTABLE, (older_than_s, limit)).fetchall()
-        for internal_id, level in rows:
-            self._execute(
-                "UPDATE resources SET unstable_since_s = NULL WHERE internal_id = ?",
-                (internal_id,),
-            )
-            log_change(self._connection, _STABLE[level], internal_id, date)
+        rows = fetch(self._connection, "internal_id", _UNSTABLE, (older_than_s, limit))
+        if rows:
+            numbers = to_json([internal_id for (internal_id,) in rows])
+            self._execute(_MAKE_STABLE, (numbers,))
+            self._execute(_LOG_STABLE, (date, numbers))
+            self._execute(_COUNT_STABLE, (len(rows),))
         return len(rows)
 
     def set_global_property(self, name: str, value: str) -> None:

@@ -62,6 +62,14 @@ class MigrationTests(SynchronousTestCase):
         self.prepare()
         self.assertEqual(self.files(), ["index-tw.db"])
 
+    def test_log_of_a_database_that_was_taken_away(self) -> None:
+        """A write-ahead log without its database is not replayed into a new one."""
+        for ending in ("-wal", "-shm"):
+            with open(self.path + ending, "wb") as stale:
+                stale.write(b"stale")
+        self.prepare()
+        self.assertEqual(self.files(), ["index-tw.db"])
+
     def test_creation_fails(self) -> None:
         """A creation that fails leaves no database."""
         with self.assertRaises(sqlite3.Error):

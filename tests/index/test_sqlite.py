@@ -75,6 +75,27 @@ class GroupTests(IndexCase):
         # Twice each: in the name and in the identifier of the patient.
         self.assertEqual([self.names(f"*{x * 3}*") for x in "PQR"], [2, 0, 2])
 
+    def test_many(self) -> None:
+        """In a long group, each failure takes its own writes and no others."""
+
+        def wrong(name: str) -> Any:
+            def function(tx: Any) -> None:
+                store(f"{name}/s/e/i")(tx)
+                raise ZeroDivisionError
+
+            return function
+
+        names = [f"n{n}" for n in range(50)]
+        bad = {names[n] for n in (0, 1, 15, 16, 17, 32, 48, 49)}
+        results = self.writer.run(
+            [wrong(name) if name in bad else store(f"{name}/s/e/i") for name in names]
+        )
+        failed = {n for n, r in zip(names, results, strict=True) if isinstance(r, Failure)}
+        self.assertEqual(failed, bad)
+        self.assertEqual(
+            self.patients(), sorted(public_id(name) for name in names if name not in bad)
+        )
+
     def test_commit_fails(self) -> None:
         """If the commit fails, everything fails, and the next group works."""
         function = store("p/s/e/i")

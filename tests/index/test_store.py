@@ -5,10 +5,12 @@ from dataclasses import fields, replace
 from orthanc_tw.index.gateway import (
     Attachment,
     ExpandParts,
-    ResourceRow,
+    FindQuery,
     Statistics,
     StorageLimits,
+    TagConstraint,
 )
+from orthanc_tw.index.normalize import normalize
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.registries import MetadataType, OverwriteInstances, StoreStatus
 
@@ -184,180 +186,25 @@ class StoreTests(IndexCase):
         self.assertIsInstance(error, ValueError)
         self.assertFalse(self.exists("p"))
 
+    def test_odd_text(self) -> None:
+        """NUL, quotes and planes beyond the first come back as they were; the index finds them."""
+        odd = "q\"\\'\0\n\U0001f600é"
+        self.store("p/s/e/i", tags={STUDY: {"0008,1030": odd}, PATIENT: {"0010,0010": odd}})
+        rows = [self.row("p/s")]
+        parts = ExpandParts(ancestors=frozenset({PATIENT}))
+        (record,) = self.read(lambda tx: tx.expand(rows, parts))
+        self.assertEqual(record.tags["0008,1030"], odd)
+        self.assertEqual(record.ancestors_tags[PATIENT]["0010,0010"], odd)
+        value = normalize(odd)
+        query = FindQuery(STUDY, [TagConstraint("0008,1030", STUDY, False, values=[value])])
+        self.assertEqual(self.read(lambda tx: tx.find(query)), rows)
 
-class LimitTests(IndexCase):
-    def test_reject_patients(self) -> None:
-        """Without recycling, the patient above the maximum is refused and nothing changes."""
-        limits = StorageLimits(maximum_patients=1, recycle=False)
-        self.store("p/s/e/i", limits)
-        refused = self.store("q/s/e/i", limits)
-        self.assertEqual(refused.status, StoreStatus.STORAGE_FULL)
-        self.assertIsNone(refused.instance_internal_id)
-        self.assertFalse(self.exists("q"))
-        more = self.store("p/s/e/j", limits)
-        self.assertEqual(more.status, StoreStatus.SUCCESS)
-
-    def test_recycle_patients(self) -> None:
-        """The patient touched longest ago goes; its files are named for removal."""
-        limits = StorageLimits(maximum_patients=2)
-        self.store("p/s/e/i", limits)
-        self.store("q/s/e/i", limits)
-        self.store("p/s/e/j", limits)
-        outcome = self.store("r/s/e/i", limits)
-        self.assertEqual(outcome.status, StoreStatus.SUCCESS)
-        self.assertEqual(outcome.removed, [attachment("q/s/e/i").uuid])
-        self.assertEqual([self.exists(x) for x in "pqr"], [True, False, True])
-
-    def test_protected_patient_is_spared(self) -> None:
-        """A protected patient stays; once unprotected, it is the last in line."""
-        limits = StorageLimits(maximum_patients=2)
-        self.store("p/s/e/i", limits)
-        self.store("q/s/e/i", limits)
-        patient = self.row("p").internal_id
-        self.write(lambda tx: tx.set_protected(patient, True))
-        self.assertTrue(self.read(lambda tx: tx.is_protected(patient)))
-        self.store("r/s/e/i", limits)
-        self.assertEqual([self.exists(x) for x in "pqr"], [True, False, True])
-        self.write(lambda tx: tx.set_protected(patient, False))
-        self.write(lambda tx: tx.set_protected(patient, False))
-        self.assertFalse(self.read(lambda tx: tx.is_protected(patient)))
-        self.store("t/s/e/i", limits)
-        self.assertEqual([self.exists(x) for x in "prt"], [True, False, True])
-
-    def test_all_protected(self) -> None:
-        """Where nothing may be recycled, the storage is full."""
-        limits = StorageLimits(maximum_patients=1)
-        self.store("p/s/e/i", limits)
-        patient = self.row("p").internal_id
-        self.write(lambda tx: tx.set_protected(patient, True))
-        self.assertEqual(self.store("q/s/e/i", limits).status, StoreStatus.STORAGE_FULL)
-
-    def test_full_gives_back_what_was_recycled(self) -> None:
-        """If even recycling makes no room, nothing was deleted."""
-        self.store("p/s/e/i", file=attachment("a", size=10))
-        self.store("q/s/e/i", file=attachment("b", size=90))
-        keep = self.row("q").internal_id
-        self.write(lambda tx: tx.set_protected(keep, True))
-        limits = StorageLimits(maximum_storage_bytes=100)
-        outcome = self.store("r/s/e/i", limits, file=attachment("c", size=20))
-        self.assertEqual(outcome.status, StoreStatus.STORAGE_FULL)
-        self.assertEqual(outcome.removed, ())
-        self.assertTrue(self.exists("p"))
-        self.assertEqual(self.read(lambda tx: tx.statistics()).disk_size_bytes, 100)
-
-    def test_recycle_by_size_spares_the_own_patient(self) -> None:
-        """The patient being stored is never recycled for itself."""
-        limits = StorageLimits(maximum_storage_bytes=100)
-        self.store("p/s/e/i", limits, file=attachment("a", size=60))
-        refused = self.store("p/s/e/j", limits, file=attachment("b", size=60))
-        self.assertEqual(refused.status, StoreStatus.STORAGE_FULL)
-        other = self.store("q/s/e/j", limits, file=attachment("b", size=60))
-        self.assertEqual(other.status, StoreStatus.SUCCESS)
-        self.assertFalse(self.exists("p"))
-
-    def test_larger_than_the_storage(self) -> None:
-        """What could never fit recycles nothing."""
-        limits = StorageLimits(maximum_storage_bytes=100)
-        self.store("p/s/e/i", limits, file=attachment("a", size=60))
-        refused = self.store("q/s/e/i", limits, file=attachment("b", size=101))
-        self.assertEqual(refused.status, StoreStatus.STORAGE_FULL)
-        self.assertTrue(self.exists("p"))
-
-
-class DeletionTests(IndexCase):
-    def test_down_and_up(self) -> None:
-        """Deleting the only series of a study deletes the study, and names what remains."""
-        self.store("p/s/e/i")
-        self.store("p/s/e/j")
-        self.store("p/t/f/k")
-        series, patient = self.row("p/s/e"), self.row("p")
-        outcome = self.write(lambda tx: tx.delete_resource(series, DATE))
-        self.assertEqual(
-            sorted(outcome.removed),
-            sorted([attachment("p/s/e/i").uuid, attachment("p/s/e/j").uuid]),
-        )
-        self.assertEqual(outcome.remaining_ancestor, patient)
-        self.assertFalse(self.exists("p/s"))
-        self.assertTrue(self.exists("p/t"))
-
-    def test_whole_patient(self) -> None:
-        """Nothing remains of a patient, in no table, and its changes are gone."""
-        self.store("p/s/e/i")
-        self.store("q/s/e/i")
-        patient, inst = self.row("p"), self.row("p/s/e/i").internal_id
-        outcome = self.write(lambda tx: tx.delete_resource(patient, DATE))
-        self.assertIsNone(outcome.remaining_ancestor)
-        self.assertEqual([seq for seq, _, _ in self.log()], [5, 6, 7, 8])
-        self.assertEqual(self.read(lambda tx: tx.metadata(inst)), {})
-        self.assertEqual(self.read(lambda tx: tx.attachments(inst)), [])
-        self.assertEqual(self.read(lambda tx: tx.lookup_identifier("0010,0020", "p")), [])
-
-    def test_twice(self) -> None:
-        """A row that is gone deletes nothing."""
-        self.store("p/s/e/i")
-        patient = self.row("p")
-        self.write(lambda tx: tx.delete_resource(patient, DATE))
-        again = self.write(lambda tx: tx.delete_resource(patient, DATE))
-        self.assertEqual((again.removed, again.remaining_ancestor), ((), None))
-
-    def test_internal_ids_are_not_used_again(self) -> None:
-        """An identifier kept from before a deletion never names another resource."""
-        self.store("p/s/e/i")
-        old = self.row("p")
-        self.write(lambda tx: tx.delete_resource(old, DATE))
-        self.store("q/s/e/i")
-        self.assertGreater(self.row("q").internal_id, old.internal_id)
-        error = self.error(self.index.write(lambda tx: tx.add_label(old.internal_id, "x")))
+    def test_text_that_is_not_unicode(self) -> None:
+        """A lone surrogate is refused with a clear error, and nothing is written."""
+        new = instance("p/s/e/i", tags={STUDY: {"0008,1030": "\ud800"}})
+        error = self.error(self.index.write(lambda tx: tx.store_instance(new, StorageLimits())))
         self.assertIsInstance(error, OrthancError)
-
-
-class StabilityTests(IndexCase):
-    def mark(self, older_than_s: float, limit: int = 100) -> int:
-        """Call mark_stable."""
-        return self.write(
-            lambda tx: tx.mark_stable(older_than_s=older_than_s, date=DATE, limit=limit)
-        )
-
-    def is_stable(self, path: str) -> bool:
-        """Of a resource."""
-        rows: list[ResourceRow] = [self.row(path)]
-        (record,) = self.read(lambda tx: tx.expand(rows, ExpandParts()))
-        return record.is_stable
-
-    def test_order(self) -> None:
-        """Series, study, patient become stable in that order, once."""
-        self.store("p/s/e/i", now_s=100.0)
-        self.assertFalse(self.is_stable("p/s"))
-        self.assertEqual(self.mark(99.9), 0)
-        self.assertEqual(self.mark(100.0), 3)
-        self.assertEqual(
-            [kind for _, kind, _ in self.log(since=4)],
-            ["StableSeries", "StableStudy", "StablePatient"],
-        )
-        self.assertTrue(self.is_stable("p/s"))
-        self.assertEqual(self.mark(1e9), 0)
-
-    def test_each_in_its_time(self) -> None:
-        """A series that got nothing new is stable before its study is."""
-        self.store("p/s/e/i", now_s=100.0)
-        self.store("p/s/f/j", now_s=200.0)
-        self.assertEqual(self.mark(150.0), 1)
-        self.assertTrue(self.is_stable("p/s/e"))
-        self.assertFalse(self.is_stable("p/s"))
-
-    def test_unstable_again(self) -> None:
-        """A new instance makes its ancestors unstable again."""
-        self.store("p/s/e/i", now_s=100.0)
-        self.mark(100.0)
-        self.store("p/s/e/j", now_s=300.0)
-        self.assertFalse(self.is_stable("p"))
-        self.assertEqual(self.mark(300.0), 3)
-
-    def test_limit(self) -> None:
-        """At most ``limit`` a call, the rest the next time."""
-        self.store("p/s/e/i", now_s=100.0)
-        self.assertEqual(self.mark(100.0, limit=2), 2)
-        self.assertEqual(self.mark(100.0, limit=2), 1)
+        self.assertFalse(self.exists("p"))
 
 
 def _values(statistics: Statistics) -> tuple[int, ...]:
@@ -376,32 +223,4 @@ class SqliteStoreTests(StoreTests, SqliteCase):
     pass
 
 
-class MemoryLimitTests(LimitTests, MemoryCase):
-    pass
-
-
-class SqliteLimitTests(LimitTests, SqliteCase):
-    pass
-
-
-class MemoryDeletionTests(DeletionTests, MemoryCase):
-    pass
-
-
-class SqliteDeletionTests(DeletionTests, SqliteCase):
-    pass
-
-
-class MemoryStabilityTests(StabilityTests, MemoryCase):
-    pass
-
-
-class SqliteStabilityTests(StabilityTests, SqliteCase):
-    def test_survives_a_restart(self) -> None:
-        """What was unstable when the server stopped becomes stable after the next start."""
-        self.store("p/s/e/i", now_s=100.0)
-        self.reopen()
-        self.assertEqual(self.mark(100.0), 3)
-
-
-del StoreTests, LimitTests, DeletionTests, StabilityTests
+del StoreTests
