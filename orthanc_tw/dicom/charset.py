@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import enum
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -189,9 +188,11 @@ class CharacterSet:
 
     def _decode_standard(self, value: bytes, is_person_name: bool) -> str:
         delimiters = _PERSON_NAME_DELIMITERS if is_person_name else _TEXT_DELIMITERS
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        try:
             text = pydicom.charset.decode_bytes(value, self.standard_codecs, delimiters)
+        except (UserWarning, LookupError, UnicodeError):
+            # Where warnings are errors, pydicom's on undecodable bytes is one.
+            return value.decode(self.encoding.codec, "ignore")
         return text.replace("\ufffd", "").replace("\x1b", "")
 
 
@@ -230,12 +231,7 @@ def _charsets_of(
     encoding = known[0] if known else default
     has_code_extensions = len(terms) > 1
     if code_extensions is CodeExtensions.STANDARD and has_code_extensions and known:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            codecs = tuple(
-                pydicom.charset.convert_encodings(
-                    [term for term in stripped if not term or term in _BY_TERM]
-                )
-            )
+        usable = [term for term in stripped if not term or term in _BY_TERM]
+        codecs = tuple(pydicom.charset.convert_encodings(usable))
         return CharacterSet(encoding, True, codecs)
     return CharacterSet(encoding, has_code_extensions)

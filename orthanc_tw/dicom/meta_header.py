@@ -33,7 +33,7 @@ class MetaHeader:
 
 
 def read_meta_header(head: bytes) -> MetaHeader:
-    """Read it from the first bytes of a file (64 KiB are plenty).
+    """Read it from the first bytes of a file (usually some hundred).
 
     The group length is not relied on: it is missing or wrong in too many files. Group 0002
     without preamble is understood as well.

@@ -10,13 +10,15 @@ from typing import BinaryIO
 
 from orthanc_tw.dicom.charset import Encoding
 from orthanc_tw.dicom.main_tags import MainDicomTags
-from orthanc_tw.dicom.meta_header import guess_layout, read_meta_header
+from orthanc_tw.dicom.meta_header import MetaHeader, guess_layout, read_meta_header
 from orthanc_tw.dicom.scan import LAYOUTS, scan
 from orthanc_tw.dicom.source import FileSource, InflatedSource, Malformed, Source
 from orthanc_tw.dicom.summarize import summarize
 from orthanc_tw.dicom.summary import InstanceSummary
 from orthanc_tw.dicom.uids import transfer_syntax
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+
+_MAX_META_HEADER_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ def _read(
     file: BinaryIO, size_bytes: int, main_tags: MainDicomTags, default_encoding: Encoding
 ) -> InstanceSummary:
     plain = FileSource(file, size_bytes)
-    meta = read_meta_header(plain.head)
+    meta = _meta_header(plain)
     syntax = transfer_syntax(meta.transfer_syntax)
     source: Source = plain
     start = meta.dataset_offset
@@ -66,6 +68,8 @@ def _read(
     else:
         window, offset = source.window(start)
         layout = guess_layout(window[offset : offset + 6])
+        if not (layout.is_explicit or layout.is_little_endian):
+            raise Malformed("implicit VR big endian is no transfer syntax of DICOM")
     scanned = scan(
         source,
         start,
@@ -74,3 +78,11 @@ def _read(
         is_encapsulated=syntax is not None and syntax.is_encapsulated,
     )
     return summarize(scanned, meta, layout, main_tags, default_encoding)
+
+
+def _meta_header(plain: FileSource) -> MetaHeader:
+    try:
+        return read_meta_header(plain.head)
+    except Malformed:
+        # Private information (0002,0102) may be larger than the first window.
+        return read_meta_header(plain.read(0, _MAX_META_HEADER_BYTES))

@@ -26,6 +26,7 @@ from orthanc_tw.model.levels import ResourceType
 
 _UNSIGNED = re.compile(r"\+?[0-9]{1,10}")
 _MAX_EXPECTED_INSTANCES = 0x7FFFFFFF
+_LEVELS = tuple(ResourceType)
 _WHITE_SPACE = " \t\n\v\f\r\0"
 
 
@@ -63,7 +64,7 @@ def summarize(
     has_offset = syntax is not None and not syntax.is_deflated and meta.has_prefix
     return InstanceSummary(
         identifiers=identifiers,
-        tags=dict(zip(ResourceType, by_level, strict=True)),
+        tags=dict(zip(_LEVELS, by_level, strict=True)),
         sequences=_sequences(scanned, layout, charset, main_tags),
         transfer_syntax=meta.transfer_syntax or _syntax_of(layout),
         sop_class_uid=texts.get(FACTS["SOPClassUID"], ""),

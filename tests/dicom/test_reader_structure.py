@@ -101,6 +101,17 @@ class Containers(ReaderCase):
         self.accepted(meta()[:132] + wrong + meta()[start:] + dataset())
         self.accepted(meta()[:132] + meta()[start:] + dataset())
 
+    def test_large_meta_header(self) -> None:
+        """Private information in the meta header may be large."""
+        private = element(0x00020100, "UI", b"1.2.3") + element(0x00020102, "OB", bytes(200_000))
+        summary = self.accepted(meta() + private + dataset() + PIXELS)
+        self.assertEqual(summary.transfer_syntax, EXPLICIT)
+        self.assertGreater(summary.pixel_data_offset or 0, 200_000)
+
+    def test_implicit_big_endian(self) -> None:
+        """There is no such transfer syntax in DICOM, and nothing could read it later."""
+        self.refused(dataset(explicit=False, order=">"))
+
     def test_unknown_or_missing_transfer_syntax(self) -> None:
         """The layout is guessed, the UID of the file is kept."""
         summary = self.accepted(meta("1.2.3.4") + dataset() + PIXELS)
@@ -417,3 +428,4 @@ class Sequences(ReaderCase):
             summary = self.accepted(BASE + element(0x00400275, "SQ", broken))
             self.assertEqual(summary.identifiers, plain.identifiers)
             self.assertEqual(summary.tags, plain.tags)
+        self.flushWarnings()
