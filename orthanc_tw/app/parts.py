@@ -181,7 +181,7 @@ def _routes(
         ),
         ToolsRoutes(index, reactor, uuid.uuid4, reset=reset, shutdown=reactor.stop),
         SettingsRoutes(runtime, LogLevels(), metrics, accepted_transfer_syntaxes),
-        ArchiveRoutes(index, engine, settings.archives(configuration)),
+        ArchiveRoutes(index, engine, streamer, settings.archives(configuration)),
         JobsRoutes(engine, streamer),
         events,
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),

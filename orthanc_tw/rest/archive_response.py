@@ -13,6 +13,7 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.rest.streaming import set_filename
 
 
 @implementer(IPushProducer)
@@ -44,7 +45,8 @@ class ArchiveResponse:
             return
         if not self._is_started:
             self._is_started = True
-            set_zip_headers(self._request, self._filename)
+            self._request.setHeader(b"content-type", b"application/zip")
+            set_filename(self._request, self._filename)
             self._request.registerProducer(self, True)
         self._request.write(b"".join(chunks))
 
@@ -87,14 +89,6 @@ class ArchiveResponse:
 
     def _forget(self, _cancelled: Deferred[None]) -> None:
         self._waiting = None
-
-
-def set_zip_headers(request: Request, filename: str) -> None:
-    """Content type and disposition; the name goes as UTF-8, as Orthanc sends it."""
-    # a quote would end the name, a control character the header
-    safe = "".join("_" if char in '"\\' or not char.isprintable() else char for char in filename)
-    request.setHeader(b"content-type", b"application/zip")
-    request.setHeader(b"content-disposition", b'filename="%b"' % safe.encode("utf-8", "replace"))
 
 
 def _gone() -> OrthancError:

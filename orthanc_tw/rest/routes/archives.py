@@ -10,22 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from pydicom._uid_dict import UID_dictionary
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.protocols.basic import FileSender
+from twisted.internet.defer import CancelledError
 from twisted.web.server import Request
 
 from orthanc_tw.core.archives.plan import PlanRequest, measure_plan
 from orthanc_tw.index.gateway import Index
-from orthanc_tw.jobs.interface import JobsEngine, Output
-from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, OUTPUT_KEY, archive_parameters
+from orthanc_tw.jobs.interface import JobsEngine
+from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, MIME, OUTPUT_KEY, archive_parameters
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.rest.archive_response import ArchiveResponse, set_zip_headers
+from orthanc_tw.rest.archive_response import ArchiveResponse
 from orthanc_tw.rest.http import Body, Route, argument, has_argument, json_request
+from orthanc_tw.rest.streaming import Streamer
 from orthanc_tw.rest.submission import (
     SubmissionOptions,
     boolean_field,
@@ -68,9 +67,16 @@ class _Wanted:
 class ArchiveRoutes:
     """See `RouteProvider`."""
 
-    def __init__(self, index: Index, engine: JobsEngine, settings: ArchiveRoutesSettings) -> None:
+    def __init__(
+        self,
+        index: Index,
+        engine: JobsEngine,
+        streamer: Streamer,
+        settings: ArchiveRoutesSettings,
+    ) -> None:
         self._index = index
         self._engine = engine
+        self._streamer = streamer
         self._settings = settings
 
     def routes(self) -> Iterable[Route]:
@@ -192,30 +198,40 @@ class ArchiveRoutes:
             response = ArchiveResponse(request, wanted.filename)
             job = wanted.options.request(kind, parameters, attachment=response)
             job_id = await self._engine.submit(job)
-            await self._wait(request, job_id, response)
-            response.finish()
+            if await self._has_succeeded(request, job_id, response):
+                response.finish()
             return None
         job_id = await self._engine.submit(wanted.options.request(kind, parameters))
-        await self._wait(request, job_id, None)
+        if not await self._has_succeeded(request, job_id, None):
+            return None
         return await self._send_output(request, job_id)
 
-    async def _wait(self, request: Request, job_id: str, response: ArchiveResponse | None) -> None:
-        """Until the job has ended; a client that goes takes its job with it.
+    async def _has_succeeded(
+        self, request: Request, job_id: str, response: ArchiveResponse | None
+    ) -> bool:
+        """Wait until the job has ended; False if the client has gone, which takes its job along.
 
         :raises OrthancError: what the job failed with
         """
+        is_gone = False
 
         def gone(_reason: object) -> None:
+            nonlocal is_gone
+            is_gone = True
             if response is not None:
                 response.lose()
             self._engine.cancel(job_id)
 
         request.notifyFinish().addErrback(gone)
         try:
-            raise_if_failed(await self._engine.wait(job_id))
-        except CancelledError:
-            self._engine.cancel(job_id)
-            raise
+            result = await self._engine.wait(job_id)
+        except (CancelledError, OrthancError):
+            if not is_gone:
+                raise
+        if is_gone:
+            return False
+        raise_if_failed(result)
+        return True
 
     async def _send_output(self, request: Request, job_id: str) -> Body:
         """Send the file of a job, which nobody can ask for again."""
@@ -223,33 +239,12 @@ class ArchiveRoutes:
         if output is None:
             raise OrthancError(ErrorCode.INEXISTENT_FILE, "The archive was dropped already")
         try:
-            await _send_file(request, output)
+            await self._streamer.send_path(
+                request, output.path, content_type=MIME.encode("ascii"), filename=output.filename
+            )
         finally:
             self._engine.delete_output(job_id, OUTPUT_KEY)
         return None
-
-
-def _send_file(request: Request, output: Output) -> Deferred[None]:
-    try:
-        file = open(output.path, "rb")  # noqa: SIM115 - closed when it is sent
-    except FileNotFoundError:
-        raise OrthancError(ErrorCode.INEXISTENT_FILE, "The archive was dropped already") from None
-    set_zip_headers(request, output.filename)
-    request.setHeader(b"content-length", b"%d" % file.seek(0, 2))
-    file.seek(0)
-
-    def sent(_last_byte: bytes) -> None:
-        request.unregisterProducer()
-        request.finish()
-
-    def close(result: Any) -> Any:
-        file.close()
-        return result
-
-    sending: Deferred[Any] = FileSender().beginFileTransfer(file, request)
-    sending.addBoth(close)
-    sending.addCallback(sent)
-    return sending
 
 
 def _resources(body: JsonValue) -> tuple[str, ...]:
