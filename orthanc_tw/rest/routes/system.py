@@ -31,6 +31,7 @@ BYTES_PER_MB = 1024 * 1024
 class SystemSettings:
     """What ``/system`` says, mostly options of the same name.
 
+    :ivar is_http_server_secure: false if anybody on the network may do anything
     :ivar main_dicom_tags: tags ``gggg,eeee`` of each level, in order
     :ivar is_http_server_secure: whether strangers are kept out: authentication is enabled, or
         remote access is not allowed
@@ -46,7 +47,7 @@ class SystemSettings:
     dicom_port: int
     http_port: int
     main_dicom_tags: Mapping[ResourceType, Iterable[str]]
-    is_http_server_secure: bool = False
+    is_http_server_secure: bool = True
     check_revisions: bool = False
     ingest_transcoding: str = ""
     maximum_patient_count: int = 0
