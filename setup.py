@@ -43,6 +43,7 @@ setup(
         "automat>=25.4,<26",
         "isal>=1.7,<2",
         "klein>=24.8,<25",
+        "msgspec>=0.19,<1",
         "multipart>=1.2,<3",
         "prometheus-client>=0.20,<1",
         "pydicom>=3.0.1,<4",

@@ -236,7 +236,8 @@ def system(configuration: Configuration, tags: MainDicomTags, database_uuid: str
             level: [f"{tag >> 16:04x},{tag & 0xFFFF:04x}" for tag in tags.tags(level)]
             for level in ResourceType
         },
-        is_http_server_secure=configuration.boolean("SslEnabled"),
+        is_http_server_secure=authentication_enabled(configuration)
+        or not configuration.boolean("RemoteAccessAllowed"),
         check_revisions=configuration.boolean("CheckRevisions"),
         maximum_patient_count=configuration.integer("MaximumPatientCount"),
         maximum_storage_mode=configuration.text("MaximumStorageMode"),

@@ -6,9 +6,7 @@ values. ``-`` in a date or time: a range, inclusive. Anything else: equality.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 
 from orthanc_tw.dicom.tags import format_tag, vr_of
 from orthanc_tw.index.gateway import TagConstraint
@@ -43,7 +41,7 @@ class Matcher:
         if not self.case_sensitive:
             text = normalize(text)
         if self.wildcard is not None:
-            return _expression(self.wildcard).fullmatch(text) is not None
+            return matches_wildcard(self.wildcard, text)
         if self.values:
             return text in self.values
         return (self.lower is None or text >= self.lower) and (
@@ -63,11 +61,27 @@ class Matcher:
         )
 
 
-@lru_cache(maxsize=256)
-def _expression(wildcard: str) -> re.Pattern[str]:
-    # Runs of stars mean one: many of them would make the search exponential.
-    escaped = re.escape(re.sub(r"\*+", "*", wildcard))
-    return re.compile(escaped.replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+def matches_wildcard(pattern: str, text: str) -> bool:
+    """Whether ``*`` (any characters) and ``?`` (one) of a pattern can stand for ``text``.
+
+    Steps back to the last star only, which is enough: the time is that of the product of the
+    lengths at worst, where a regular expression may take for ever.
+    """
+    position, place = 0, 0
+    star, mark = -1, 0
+    while position < len(text):
+        if place < len(pattern) and pattern[place] == "*":
+            star, mark = place, position
+            place += 1
+        elif place < len(pattern) and pattern[place] in ("?", text[position]):
+            place += 1
+            position += 1
+        elif star >= 0:
+            mark += 1
+            place, position = star + 1, mark
+        else:
+            return False
+    return all(character == "*" for character in pattern[place:])
 
 
 def tag_matcher(tag: int, value: str, *, case_sensitive: bool) -> Matcher | None:

@@ -24,6 +24,9 @@ Why the tables are as they are, with 10 million instances in mind:
   `find` starts from the rarest of them. Names and descriptions have a trigram index (FTS5)
   for wildcards that begin with a star; without FTS5 the same queries scan the values of one
   tag. Other main DICOM tags are looked at in the JSON of the rows that are left.
+- A statement, and each row that is fetched, makes a thread give up the interpreter lock and wait
+  for it again behind the reactor thread: an instance is written by one INSERT into the view
+  ``new_instances``, whose trigger does the rest, and short lists are fetched as one JSON text.
 - Totals are kept (``counters``, and in each patient, study and series), not counted.
 - Lists are ordered by public identifier and paged by key.
 - Nothing is only in memory: what is unstable, the order of recycling and the numbers of changes

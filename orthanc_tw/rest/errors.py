@@ -6,7 +6,6 @@ have no body at all).
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -14,6 +13,8 @@ from twisted.web import http
 from twisted.web.server import Request
 
 from orthanc_tw.model.errors import OrthancError
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.rest.json_text import pretty
 
 # Twisted's and Python's phrases differ from those that clients of Orthanc know.
 _PHRASES = {
@@ -77,10 +78,13 @@ def unknown_method(request: Request) -> bytes:
 
 def describe(request: Request, error: OrthancError, settings: ErrorSettings) -> bytes:
     """Prepare the answer to an `OrthancError` and return its body."""
+    # What a handler said of the body that it could not send after all.
+    request.responseHeaders.removeHeader(b"content-disposition")
+    request.responseHeaders.removeHeader(b"content-range")
     if not settings.describe_errors:
         return bare(request, error.http_status)
     status = error.http_status
-    body: dict[str, object] = {
+    body: JsonObject = {
         "HttpError": phrase(status).decode("ascii"),
         "HttpStatus": status,
         "Message": error.code.description,
@@ -93,5 +97,4 @@ def describe(request: Request, error: OrthancError, settings: ErrorSettings) -> 
         body["Details"] = error.details
     set_status(request, status)
     request.setHeader(b"content-type", b"text/plain")
-    text = json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False)
-    return text.encode("utf-8", "replace") + b"\n"
+    return pretty(body) + b"\n"

@@ -20,6 +20,7 @@ from twisted.web.server import Request
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
+from orthanc_tw.rest.json_text import pretty
 
 JSON_TYPE = b"application/json; charset=utf-8"
 
@@ -53,8 +54,7 @@ class RouteProvider(Protocol):
 def json_body(request: Request, value: JsonValue) -> bytes:
     """Pretty-printed JSON with sorted keys, as users of ``curl`` expect, and its content type."""
     request.setHeader(b"content-type", JSON_TYPE)
-    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-    return text.encode("utf-8", "replace") + b"\n"
+    return pretty(value) + b"\n"
 
 
 def empty_json(request: Request) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ from twisted.web.server import Request
 
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.rest.http import JSON_TYPE, json_body
+from orthanc_tw.rest.json_text import pretty
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -80,7 +80,7 @@ async def _encoded_object(
 
 
 def _item(name: str, value: JsonValue) -> bytes:
-    return _encode({name: value})[2:-2]
+    return pretty({name: value})[2:-2]
 
 
 async def _encoded(
@@ -99,9 +99,4 @@ async def _encoded(
 
 
 def _items(page: Sequence[JsonValue]) -> bytes:
-    return _encode(list(page))[2:-2]
-
-
-def _encode(value: JsonValue) -> bytes:
-    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-    return text.encode("utf-8", "replace")
+    return pretty(list(page))[2:-2]

@@ -82,6 +82,25 @@ class BrowseTests(IndexCase):
         self.assertEqual(second.ancestors_tags[PATIENT]["0010,0020"], "q")
         self.assertEqual(list(second.labels), [])
 
+    def test_expand_of_mixed_levels(self) -> None:
+        """Rows may be ancestors of one another; each has its own."""
+        self.fill()
+        rows = [self.row(path) for path in ("p/s/e/i", "p", "p/s/f", "q/t/g/l")]
+        parts = ExpandParts(ancestors=frozenset({PATIENT, STUDY}))
+        found = self.read(lambda tx: tx.expand(rows, parts))
+        self.assertEqual(
+            [
+                {level: tags.get("0010,0020") for level, tags in record.ancestors_tags.items()}
+                for record in found
+            ],
+            [
+                {PATIENT: "p", STUDY: None},
+                {},
+                {PATIENT: "p", STUDY: None},
+                {PATIENT: "q", STUDY: None},
+            ],
+        )
+
     def test_expand_instance(self) -> None:
         """An instance has its attachment, no children, no last update, and is stable."""
         self.fill()

@@ -10,6 +10,12 @@ from twisted.web.server import Request
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, json_body, text_body
 
+# Files of the page below /app, their names in the package and their types.
+_FILES = {
+    "explorer.html": ("explorer.html", b"text/html"),
+    "explorer.js": ("explorer.js", b"application/javascript"),
+    "images/favicon.ico": ("favicon.ico", b"image/x-icon"),
+}
 _SCRIPT = "// Extensions to Orthanc Explorer by the registered plugins\n\n"
 
 
@@ -27,23 +33,39 @@ class ExplorerRoutes:
         yield Route("GET", "/", self.get_root, "Go to the web page")
         yield Route("GET", "/app", self.get_app, "Directories of the page are not listed")
         yield Route("GET", "/app/<path:name>", self.get_app, "Get a file of the web page")
+        yield Route("GET", "/favicon.ico", self.get_icon, "Go to the icon of the web page")
+        yield Route("GET", "/webdav", self.get_webdav, "WebDAV is not offered")
+        yield Route("GET", "/webdav/<path:name>", self.get_webdav, "WebDAV is not offered")
         yield Route("GET", "/plugins", self.get_plugins, "List the plugins")
         yield Route("GET", "/plugins/<name>", self.get_plugin, "Describe a plugin")
 
     def get_root(self, request: Request) -> bytes:
         """Redirect to the page."""
+        return self._redirect(request, b"app/explorer.html")
+
+    def _redirect(self, request: Request, location: bytes) -> bytes:
         if not self._enabled:
             return bare(request, 404)
         answer = bare(request, 307)
-        request.responseHeaders.setRawHeaders(b"location", [b"app/explorer.html"])
+        request.responseHeaders.setRawHeaders(b"location", [location])
         return answer
 
     def get_app(self, request: Request, name: str = "") -> bytes:
-        """The page; there is no other file."""
-        if not self._enabled or name != "explorer.html":
+        """A file of the page; there are no others."""
+        found = _FILES.get(name)
+        if not self._enabled or found is None:
             return bare(request, 404)
-        page = files("orthanc_tw.rest").joinpath("static/explorer.html")
-        return text_body(request, page.read_text("utf-8"), b"text/html")
+        file_name, content_type = found
+        request.responseHeaders.setRawHeaders(b"content-type", [content_type])
+        return files("orthanc_tw.rest").joinpath(f"static/{file_name}").read_bytes()
+
+    def get_icon(self, request: Request) -> bytes:
+        """Browsers ask for it at the root."""
+        return self._redirect(request, b"app/images/favicon.ico")
+
+    def get_webdav(self, request: Request, name: str = "") -> bytes:
+        """WebDAV is not offered: 404, as of a server where it is disabled."""
+        return bare(request, 404)
 
     def get_plugins(self, request: Request) -> bytes:
         """Only the script that Orthanc's pages load."""

@@ -31,7 +31,10 @@ BYTES_PER_MB = 1024 * 1024
 class SystemSettings:
     """What ``/system`` says, mostly options of the same name.
 
+    :ivar is_http_server_secure: false if anybody on the network may do anything
     :ivar main_dicom_tags: tags ``gggg,eeee`` of each level, in order
+    :ivar is_http_server_secure: whether strangers are kept out: authentication is enabled, or
+        remote access is not allowed
     :ivar maximum_storage_size_mb: ``MaximumStorageSize``
     :ivar overwrite_instances: ``Never``, ``Always`` or ``IfChanged``
     :ivar performance: numbers of threads and sizes of caches, as they are here
@@ -44,7 +47,7 @@ class SystemSettings:
     dicom_port: int
     http_port: int
     main_dicom_tags: Mapping[ResourceType, Iterable[str]]
-    is_http_server_secure: bool = False
+    is_http_server_secure: bool = True
     check_revisions: bool = False
     ingest_transcoding: str = ""
     maximum_patient_count: int = 0

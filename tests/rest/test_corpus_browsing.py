@@ -1,0 +1,68 @@
+"""The recorded topics of browsing, replayed in memory: all that is not built yet is named."""
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.rest.browsing import replay
+
+SYSTEM = {0}  # /system has two fields of our own
+
+
+class CorpusTests(SynchronousTestCase):
+    """Numbers are those of the exchanges that differ from the recording, and why."""
+
+    def _check(self, topic, *expected):
+        mismatches = replay(topic)
+        unexpected = {n: mismatches[n] for n in mismatches if n not in set().union(*expected)}
+        self.assertEqual(unexpected, {})
+        self.assertEqual(set(mismatches), set().union(*expected))
+
+    def test_system(self):
+        """System and settings of /tools."""
+        reconstruct, dicom_echo, lists = {195, 196}, set(range(197, 202)), {206, 207, 208, 209}
+        self._check("01-system", SYSTEM, reconstruct, dicom_echo, lists)
+
+    def test_configured(self):
+        """The same with other options, and what they do to instances."""
+        lua, ingest_transcoding = {10, 11}, set(range(22, 28)) | set(range(35, 41))
+        until_pixel_data = {55}
+        self._check("02-system-configured", SYSTEM, lua, ingest_transcoding, until_pixel_data)
+
+    def test_browsing(self):
+        """Lists, resources, relatives, modules."""
+        negative_since = {40, 68, 96, 124}
+        archive, reconstruct = {1153, 1170, 1187}, {1206, 1207, 1208, 1209, 1211}
+        self._check("10-browsing", negative_since, archive, reconstruct)
+
+    def test_stable(self):
+        """Resources become stable as time goes by."""
+        self._check("11-stable")
+
+    def test_charsets(self):
+        """Character sets and default encodings."""
+        self._check("13-charsets-ascii")
+        self._check("13-charsets-utf8")
+
+    def test_metadata_attachments(self):
+        """Metadata and attachments, with and without checks of their revisions."""
+        export = {662}
+        self._check("14-metadata-attachments", export)
+        self._check("14-metadata-attachments-revisions", export)
+
+    def test_labels(self):
+        """Labels and protection."""
+        self._check("15-labels")
+
+    def test_find(self):
+        """Searches; where Orthanc answers bad input by 500, this is 400 or an empty list."""
+        bad_input = {86, 131, *range(199, 203), *range(219, 223), 306, 322, 330, 331}
+        bad_query = {363, 364, 367, 368}
+        self._check("16-find", bad_input, bad_query)
+
+    def test_find_limits(self):
+        """Limits of searches, and searches that may not open files."""
+        self._check("17-find-limits")
+
+    def test_no_patient_level(self):
+        """Without the level of patients."""
+        modification = {16, 17}
+        self._check("53-no-patient-level", SYSTEM, modification)

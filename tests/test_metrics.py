@@ -1,0 +1,84 @@
+"""Metrics and their exposition."""
+
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from orthanc_tw.metrics import Metrics
+
+STORE = "orthanc_store_dicom_duration_ms"
+WRITTEN = "orthanc_storage_written_bytes"
+
+
+class MetricsTests(SynchronousTestCase):
+    def setUp(self):
+        self.clock = Clock()
+        self.clock.advance(1_700_000_000.25)
+        self.metrics = Metrics(self.clock)
+
+    def _values(self):
+        lines = self.successResultOf(self.metrics.exposition()).decode().splitlines()
+        samples = [line.split(" ") for line in lines if not line.startswith("#")]
+        self.times = {int(time) for _, _, time in samples}
+        return {name: float(value) for name, value, _ in samples}
+
+    def test_peak(self):
+        """A duration is the longest of the last ten seconds."""
+        self.metrics.observe(STORE, 30)
+        self.metrics.observe(STORE, 20)
+        self.clock.advance(5)
+        self.metrics.observe(STORE, 25)
+        self.assertEqual(self._values()[STORE], 30)
+        self.clock.advance(5)
+        self.assertEqual(self._values()[STORE], 25)
+        self.clock.advance(5)
+        self.assertEqual(self._values()[STORE], 0)
+
+    def test_counts(self):
+        """Counts go up and down."""
+        self.metrics.inc(WRITTEN, 100)
+        self.metrics.inc("orthanc_rest_api_active_requests")
+        self.metrics.dec("orthanc_rest_api_active_requests")
+        values = self._values()
+        self.assertEqual(values[WRITTEN], 100)
+        self.assertEqual(values["orthanc_rest_api_active_requests"], 0)
+
+    def test_sources(self):
+        """Sources are asked at each exposition, and may take their time."""
+        waiting = Deferred()
+        self.metrics.add_source(lambda: waiting)
+        self.metrics.add_source(lambda: {"orthanc_count_studies": 3})
+        exposition = self.metrics.exposition()
+        self.assertNoResult(exposition)
+        waiting.callback({"orthanc_count_patients": 2})
+        text = self.successResultOf(exposition).decode()
+        self.assertIn("orthanc_count_patients 2.0 ", text)
+        self.assertIn("orthanc_count_studies 3.0 ", text)
+
+    def test_failing_source(self):
+        """A source that fails makes the exposition fail."""
+        self.metrics.add_source(lambda: fail(ValueError()))
+        self.failureResultOf(self.metrics.exposition(), ValueError)
+
+    def test_format(self):
+        """Every metric has its help, its type, and the time in milliseconds."""
+        self.clock.advance(7)
+        self.assertEqual(self._values()["orthanc_up_time_s"], 7)
+        self.assertEqual(self.times, {1_700_000_007_250})
+        text = self.successResultOf(self.metrics.exposition()).decode()
+        for name in self._values():
+            self.assertIn(f"# HELP {name} ", text)
+            self.assertIn(f"# TYPE {name} gauge\n", text)
+
+    def test_disabled(self):
+        """Nothing is shown while disabled, and no duration of that time afterwards."""
+        self.metrics.enabled = False
+        self.metrics.observe(STORE, 30)
+        self.assertEqual(self.successResultOf(self.metrics.exposition()), b"")
+        self.metrics.enabled = True
+        self.assertEqual(self._values()[STORE], 0)
+
+    def test_unknown(self):
+        """A name that is no metric is a mistake of the programmer."""
+        self.assertRaises(KeyError, self.metrics.observe, "nope", 1)
+        self.assertRaises(KeyError, self.metrics.inc, "nope")
