@@ -113,7 +113,10 @@ class OrthancRequest(Request):
             self.channel.refuse(self, error)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        """All of the request is there (called by the channel)."""
+        """All of the request is there (called by the channel).
+
+        Does not call the inherited method, which would parse forms into memory.
+        """
         if self.refused is not None:
             self.channel.answer_refusal(self, self.refused)
             return
@@ -273,12 +276,7 @@ class OrthancSite(Site):
         observe: Callable[[Request], None] | None = None,
         in_thread: InThread | None = None,
     ) -> None:
-        super().__init__(
-            root,
-            timeout=settings.request_timeout_s or None,
-            reactor=reactor,
-            parsePOSTFormSubmission=False,
-        )
+        super().__init__(root, timeout=settings.request_timeout_s or None, reactor=reactor)
         self.root = root
         self.settings = settings
         self.authenticator = authenticator
@@ -295,6 +293,10 @@ class OrthancSite(Site):
             self._date_second = second
             self._date = datetimeToString(second)
         return self._date
+
+    def acceptableProtocols(self) -> list[bytes]:
+        """What TLS may negotiate (ALPN): `OrthancChannel` speaks HTTP/1.1 only."""
+        return [b"http/1.1"]
 
     def startFactory(self) -> None:
         """Nothing: the access log of `twisted.web.http.HTTPFactory` is not used."""

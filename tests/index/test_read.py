@@ -93,8 +93,12 @@ class BrowseTests(IndexCase):
                 {level: tags.get("0010,0020") for level, tags in record.ancestors_tags.items()}
                 for record in found
             ],
-            [{PATIENT: "p", STUDY: None}, {}, {PATIENT: "p", STUDY: None}]
-            + [{PATIENT: "q", STUDY: None}],
+            [
+                {PATIENT: "p", STUDY: None},
+                {},
+                {PATIENT: "p", STUDY: None},
+                {PATIENT: "q", STUDY: None},
+            ],
         )
 
     def test_expand_instance(self) -> None:

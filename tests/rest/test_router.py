@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.rest import xml_body
 from orthanc_tw.rest.errors import BareError, ErrorSettings
 from orthanc_tw.rest.http import Route, json_body, text_body
 from orthanc_tw.testing.requests import InMemorySite, Routes
@@ -179,6 +181,29 @@ class RouterTests(SynchronousTestCase):
             b'<?xml version="1.0" encoding="utf-8"?>\n<root>\n  <method>GET</method>\n'
             b"  <public_id>1</public_id>\n</root>\n",
         )
+
+    def test_xml_as_recorded(self):
+        """Recorded JSON answers become the recorded XML ones."""
+        by_path = {}
+        compared = 0
+        for exchange in json.loads(RECORDING.read_text())["exchanges"]:
+            recorded = exchange["response"]
+            if exchange["method"] != "GET" or recorded["status"] != 200:
+                continue
+            if exchange.get("headers", {}).get("Accept") == "application/xml":
+                body = json.dumps(by_path[exchange["path"]], sort_keys=True).encode()
+                self.assertEqual(xml_body.from_json(body).decode(), recorded["text"])
+                compared += 1
+            elif "json" in recorded:
+                by_path[exchange["path"]] = recorded["json"]
+        self.assertEqual(compared, 2)
+
+    def test_xml_of_any_json(self):
+        """Keys that are no names of elements, and characters XML cannot carry, do no harm."""
+        body = json.dumps({"0010,0010": 'a<&>"\x00\x0b', "e": {}, "l": [None, True, 1.5]}).encode()
+        root = ElementTree.fromstring(xml_body.from_json(body))
+        self.assertEqual(root.find("item[@name='0010,0010']").text, 'a<&>"')
+        self.assertEqual([item.text for item in root.find("l")], [None, "true", "1.5"])
 
     def test_rivals(self):
         """Two routes for the same method and path are a mistake that is told at start."""

@@ -19,7 +19,7 @@ from orthanc_tw.rest.executor import Executor
 from orthanc_tw.rest.http import Route, text_body
 from orthanc_tw.rest.router import RestRoot
 from orthanc_tw.rest.site import OrthancChannel, OrthancSite, SiteSettings
-from orthanc_tw.rest.streaming import CHUNK_BYTES, Streamer
+from orthanc_tw.rest.streaming import CHUNK_BYTES, Streamer, set_filename
 from orthanc_tw.storage.filesystem import FilesystemStorage
 from orthanc_tw.testing.requests import InMemorySite, Routes, parse_answer, request_bytes
 from tests.rest.composition import in_thread
@@ -197,8 +197,15 @@ class GeneratedTests(SynchronousTestCase):
         def chunk():
             raise OrthancError(ErrorCode.INEXISTENT_FILE)
 
-        answer = self._site(chunk, []).ask("GET", "/chunks")
+        streamer = Streamer(in_thread)
+
+        def handler(request):
+            set_filename(request, "x.zip")
+            return streamer.send_chunks(request, chunk)
+
+        answer = InMemorySite(Routes(Route("GET", "/chunks", handler))).ask("GET", "/chunks")
         self.assertEqual(answer.status, 404)
+        self.assertNotIn("content-disposition", answer.headers)
 
 
 class Channel(OrthancChannel):
