@@ -76,6 +76,21 @@ class Browser:
         found, _ = await self._slice(rows, view, None, 1)
         return found[0]
 
+    def one_now(self, level: ResourceType, public_id: str, view: View) -> JsonObject | None:
+        """A resource without requested tags, in this thread; None if it is unknown.
+
+        Not for series: their lists of instances can be long.
+        """
+
+        def read(tx: ReadTransaction) -> JsonObject | None:
+            row = tx.lookup(public_id, level)
+            if row is None:
+                return None
+            (record,) = tx.expand((row,), view.parts(level))
+            return resource_json(record, view, self._names)
+
+        return self._index.read_now(read)
+
     def exists(self, level: ResourceType, public_id: str) -> bool:
         """Whether there is such a resource."""
         return self._index.read_now(lambda tx: tx.lookup(public_id, level)) is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from orthanc_tw.dicom.requested_tags import RequestedTags
 from orthanc_tw.dicom.tag_json import TagFormat
@@ -85,19 +86,22 @@ class View:
 
     def parts(self, level: ResourceType) -> ExpandParts:
         """What of a resource the index has to load."""
-        legacy = Content.LEGACY in self.content
-        has_requested = bool(self.requested)
-        ancestors: set[ResourceType] = set()
-        if Content.MAIN_DICOM_TAGS in self.content and level is ResourceType.STUDY:
-            ancestors.add(ResourceType.PATIENT)
-        if has_requested:
-            ancestors.update(above for above in ResourceType if above < level)
-        from_metadata = Content.METADATA | Content.STATUS | Content.LEGACY | Content.MAIN_DICOM_TAGS
-        return ExpandParts(
-            children=bool(self.content & (Content.CHILDREN | Content.STATUS)),
-            metadata=has_requested or bool(self.content & from_metadata),
-            attachments=Content.ATTACHMENTS in self.content
-            or (legacy and level is ResourceType.INSTANCE),
-            labels=Content.LABELS in self.content,
-            ancestors=frozenset(ancestors),
-        )
+        return _parts(self.content, bool(self.requested), level)
+
+
+@lru_cache(maxsize=256)
+def _parts(content: Content, has_requested: bool, level: ResourceType) -> ExpandParts:
+    ancestors: set[ResourceType] = set()
+    if Content.MAIN_DICOM_TAGS in content and level is ResourceType.STUDY:
+        ancestors.add(ResourceType.PATIENT)
+    if has_requested:
+        ancestors.update(above for above in ResourceType if above < level)
+    from_metadata = Content.METADATA | Content.STATUS | Content.LEGACY | Content.MAIN_DICOM_TAGS
+    return ExpandParts(
+        children=bool(content & (Content.CHILDREN | Content.STATUS)),
+        metadata=has_requested or bool(content & from_metadata),
+        attachments=Content.ATTACHMENTS in content
+        or (Content.LEGACY in content and level is ResourceType.INSTANCE),
+        labels=Content.LABELS in content,
+        ancestors=frozenset(ancestors),
+    )

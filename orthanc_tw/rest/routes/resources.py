@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from functools import partial
 
 from twisted.web.server import Request
@@ -82,11 +82,23 @@ class ResourceRoutes:
             pages = self._browser.identifiers(rows, limit)
         return await json_list(request, pages, self._send_chunks)
 
-    async def get_one(self, level: ResourceType, request: Request, public_id: str) -> bytes:
+    def get_one(
+        self, level: ResourceType, request: Request, public_id: str
+    ) -> bytes | Awaitable[bytes]:
         """One resource; an unknown one is 404 without a body."""
+        view = view_of(request)
+        if view.requested or level is ResourceType.SERIES:
+            return self._get_one(level, request, public_id, view)
+        # A look-up costs less than the hop to another thread.
+        found = self._browser.one_now(level, public_id, view)
+        return bare(request, 404) if found is None else json_body(request, found)
+
+    async def _get_one(
+        self, level: ResourceType, request: Request, public_id: str, view: View
+    ) -> bytes:
         if not self._browser.exists(level, public_id):
             return bare(request, 404)
-        return json_body(request, await self._browser.one(level, public_id, view_of(request)))
+        return json_body(request, await self._browser.one(level, public_id, view))
 
     async def get_ancestor(
         self, level: ResourceType, shown: ResourceType, request: Request, public_id: str

@@ -11,7 +11,7 @@ from orthanc_tw import __version__
 from orthanc_tw.index.gateway import Index, Statistics
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.rest.http import Route, json_body
+from orthanc_tw.rest.http import JSON_TYPE, Route, json_body
 
 ORTHANC_VERSION = "1.13.0"
 API_VERSION = 31
@@ -139,15 +139,21 @@ class SystemRoutes:
     def __init__(self, index: Index, settings: SystemSettings) -> None:
         self._index = index
         self._system = system_json(settings)
+        self._body = b""
 
     def routes(self) -> Iterable[Route]:
         """The two of them."""
-        yield Route("GET", "/system", self.get_system, "Get the description of the server")
+        yield Route(
+            "GET", "/system", self.get_system, "Get the description of the server", hot=True
+        )
         yield Route("GET", "/statistics", self.get_statistics, "Get what the server holds")
 
     def get_system(self, request: Request) -> bytes:
         """Name, version, and the options that clients depend on."""
-        return json_body(request, self._system)
+        if not self._body:
+            self._body = json_body(request, self._system)
+        request.responseHeaders.setRawHeaders(b"content-type", [JSON_TYPE])
+        return self._body
 
     async def get_statistics(self, request: Request) -> bytes:
         """Counters and sizes."""
