@@ -21,6 +21,8 @@ from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.find import Finder
 from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.metadata import Metadata
+from orthanc_tw.core.metric_sources import index_values, job_values
+from orthanc_tw.core.names import metadata_names
 from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore
@@ -34,7 +36,7 @@ from orthanc_tw.jobs.engine import JobsEngineService
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, ArchiveKind
 from orthanc_tw.jobs.store import IndexJobStore
 from orthanc_tw.log_levels import LogLevels
-from orthanc_tw.metrics import BYTES_PER_MB, Metrics, Values
+from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.errors import ErrorSettings
 from orthanc_tw.rest.executor import Executor
@@ -50,11 +52,13 @@ from orthanc_tw.rest.routes.job_events import JobEventsRoutes
 from orthanc_tw.rest.routes.jobs import JobsRoutes
 from orthanc_tw.rest.routes.labels import LabelRoutes
 from orthanc_tw.rest.routes.metadata import MetadataRoutes
+from orthanc_tw.rest.routes.openapi import OpenApiRoutes
 from orthanc_tw.rest.routes.resources import ResourceRoutes
 from orthanc_tw.rest.routes.settings import SettingsRoutes
+from orthanc_tw.rest.routes.slices import SliceRoutes
 from orthanc_tw.rest.routes.system import SystemRoutes
 from orthanc_tw.rest.routes.tags import TagRoutes
-from orthanc_tw.rest.routes.tools import ToolsRoutes
+from orthanc_tw.rest.routes.tools import ToolsRoutes, levels_enabled
 from orthanc_tw.rest.routes.upload import UploadRoutes
 from orthanc_tw.rest.streaming import Streamer
 from orthanc_tw.storage.filesystem import FilesystemStorage
@@ -110,7 +114,8 @@ def make_parts(
         make_id=lambda: str(uuid.uuid4()),
         now_s=time.time,
     )
-    _feed(metrics, index, engine)
+    metrics.add_source(index_values(index))
+    metrics.add_source(job_values(engine.counts))
     streamer = Streamer(in_thread)
     events = JobEventsRoutes(engine, streamer, reactor)
     providers = _routes(
@@ -139,11 +144,11 @@ def _routes(
     events: JobEventsRoutes,
     reset: Callable[[], None],
 ) -> Sequence[RouteProvider]:
-    levels = settings.levels(configuration)
+    levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
     check_revisions = configuration.boolean("CheckRevisions")
     documents = Documents(storage, in_thread, runtime)
     indexed = _indexed(main_tags)
-    names = settings.metadata_names(configuration)
+    names = metadata_names(configuration.mapping("UserMetadata"))
     browser = Browser(index, documents, names, indexed, settings.browse(configuration))
     find_settings = settings.find(configuration)
     finder = Finder(index, documents, find_settings)
@@ -159,7 +164,7 @@ def _routes(
     )
     metadata = Metadata(index, reactor, check_revisions=check_revisions)
 
-    return [
+    providers: list[RouteProvider] = [
         SystemRoutes(index, settings.system(configuration, main_tags, index.database_uuid)),
         UploadRoutes(Uploader(store, in_thread, settings.uploads(configuration))),
         ResourceRoutes(browser, deleter, streamer.send_chunks, levels),
@@ -184,8 +189,11 @@ def _routes(
         ArchiveRoutes(index, engine, streamer, settings.archives(configuration)),
         JobsRoutes(engine, streamer),
         events,
+        SliceRoutes(index),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
     ]
+    providers.append(OpenApiRoutes(providers))
+    return providers
 
 
 def _summary_reader(
@@ -205,39 +213,3 @@ def _indexed(main_tags: MainDicomTags) -> IndexedTags:
         levels={level: main_tags.tags(level) for level in ResourceType},
         defaults={tag for level in ResourceType for tag in defaults.tags(level)},
     )
-
-
-def _feed(metrics: Metrics, index: SqliteIndex, engine: JobsEngineService) -> None:
-    """What is asked when somebody looks at the metrics."""
-
-    def content() -> Deferred[Values]:
-        def told(values: tuple[Any, int]) -> Values:
-            statistics, last_change = values
-            return {
-                "orthanc_count_patients": statistics.count_patients,
-                "orthanc_count_studies": statistics.count_studies,
-                "orthanc_count_series": statistics.count_series,
-                "orthanc_count_instances": statistics.count_instances,
-                "orthanc_disk_size_mb": statistics.disk_size_bytes / BYTES_PER_MB,
-                "orthanc_uncompressed_size_mb": statistics.uncompressed_size_bytes / BYTES_PER_MB,
-                "orthanc_last_change": last_change,
-            }
-
-        reading = index.read(lambda tx: (tx.statistics(), tx.last_change_seq()))
-        return reading.addCallback(told)
-
-    def jobs() -> dict[str, float]:
-        counts = engine.counts()
-        return {
-            "orthanc_jobs_pending": counts["pending"],
-            "orthanc_jobs_running": counts["running"],
-            "orthanc_jobs_success": counts["success"],
-            "orthanc_jobs_failed": counts["failed"],
-            "orthanc_jobs_completed": counts["success"] + counts["failed"],
-            "orthanc_jobs_total_success": counts["total_success"],
-            "orthanc_jobs_total_failed": counts["total_failed"],
-            "orthanc_jobs_total_completed": counts["total_success"] + counts["total_failed"],
-        }
-
-    metrics.add_source(content)
-    metrics.add_source(jobs)

@@ -8,6 +8,7 @@ end); ``startService`` loads the jobs and sweeps the storage area while requests
 from __future__ import annotations
 
 import os
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -35,6 +36,8 @@ from orthanc_tw.storage.filesystem import FilesystemStorage
 
 #: Threads for files, hashing and deflate.
 THREADS = 8
+#: Longest time a thread keeps the interpreter lock while another waits for it.
+SWITCH_INTERVAL_S = 0.0005
 
 
 class Server(MultiService):
@@ -113,6 +116,10 @@ class Server(MultiService):
     def startService(self) -> None:
         """Run: threads, jobs, the sweep of files that no row names."""
         assert self._index is not None and self._parts is not None
+        # Each step of SQLite gives up the interpreter lock and has to wait for it again: with
+        # the default of 5 ms a busy reactor thread starves the writer (measured: 4 uploads at
+        # once are stored three times as fast).
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._pool.start()
         self._pool_started = True
         super().startService()  # type: ignore[no-untyped-call]

@@ -19,7 +19,7 @@ from orthanc_tw.config.derived import (
 from orthanc_tw.core.archive_reader import ArchiveLimits
 from orthanc_tw.core.browse import BrowseSettings
 from orthanc_tw.core.find import FindSettings
-from orthanc_tw.core.names import AttachmentNames, Names
+from orthanc_tw.core.names import AttachmentNames
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import StoreSettings
 from orthanc_tw.dicom.charset import Encoding
@@ -29,7 +29,7 @@ from orthanc_tw.index.gateway import StorageLimits
 from orthanc_tw.jobs.settings import JobsSettings
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.model.registries import MetadataType, OverwriteInstances
+from orthanc_tw.model.registries import OverwriteInstances
 from orthanc_tw.rest.auth import AuthSettings
 from orthanc_tw.rest.routes.archives import ArchiveRoutesSettings
 from orthanc_tw.rest.routes.system import SystemSettings
@@ -70,12 +70,6 @@ def main_tags(configuration: Configuration) -> MainDicomTags:
         return MainDicomTags.from_configuration(extra)
     except (OrthancError, ValueError) as error:
         raise StartupError(f"ExtraMainDicomTags: a known tag was expected: {error}") from None
-
-
-def levels(configuration: Configuration) -> tuple[ResourceType, ...]:
-    """The levels that have routes (``PatientLevelEnabled``)."""
-    enabled = configuration.boolean("PatientLevelEnabled")
-    return tuple(level for level in ResourceType if enabled or level is not ResourceType.PATIENT)
 
 
 def overwrite_instances(configuration: Configuration) -> OverwriteInstances:
@@ -148,12 +142,6 @@ def files_allowed(configuration: Configuration) -> bool:
 def browse(configuration: Configuration) -> BrowseSettings:
     """Settings of the listings."""
     return BrowseSettings(files_allowed=files_allowed(configuration))
-
-
-def metadata_names(configuration: Configuration) -> Names:
-    """Names of metadata (``UserMetadata``)."""
-    builtin = {item.label: int(item) for item in MetadataType}
-    return Names(builtin, configuration.mapping("UserMetadata"))
 
 
 def attachment_names(configuration: Configuration) -> AttachmentNames:

@@ -28,7 +28,6 @@ class Executor:
 
     :param errors: how errors are described
     :param compress: ``HttpCompressionEnabled``
-    :param meter: told of every request that has a route, before its handler runs
     """
 
     _log = Logger()
@@ -38,11 +37,9 @@ class Executor:
         errors: ErrorSettings,
         *,
         compress: bool = False,
-        meter: Callable[[Request], None] | None = None,
     ) -> None:
         self._errors = errors
         self._compress = compress
-        self._meter = meter
 
     def run(self, route: Route, request: Request, arguments: Mapping[str, Any]) -> Deferred[None]:
         """Call the route's handler and answer with what it returns or raises.
@@ -50,8 +47,6 @@ class Executor:
         Fires with None when the request is answered, or its client is gone; never fails.
         A client that hangs up cancels the handler unless the route changes state.
         """
-        if self._meter is not None:
-            self._meter(request)
         try:
             result = route.handler(request, **arguments)
         except Exception:
