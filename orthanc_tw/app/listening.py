@@ -28,8 +28,8 @@ BACKLOG = 512
 class Listening:
     """Listens on every address that is configured, with one site.
 
-    The ports are taken before there is anything to serve: no connection is accepted before
-    the reactor runs, and `serve` is called by then.
+    The ports are taken first of all, since they may be in use. What connects before `accept`
+    waits in the backlog.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Listening:
             reactor,
             in_thread=in_thread,
         )
-        self._ports: list[IListeningPort] = []
+        self._ports: list[Any] = []
 
     def listen(self) -> None:
         """Take the ports.
@@ -75,6 +75,7 @@ class Listening:
             else:
                 listening = self._reactor.listenSSL(port, self._site, contexts, BACKLOG, address)
             self._ports.append(listening)
+        self._pause()
 
     def _adopt(self, contexts: Any) -> None:
         """Listen on the first socket of systemd's socket activation (sd_listen_fds(3))."""
@@ -84,10 +85,20 @@ class Listening:
         listened: list[IListeningPort] = []
         endpoint.listen(self._site).addCallback(listened.append)
         self._ports += listened
+        self._pause()
+
+    def _pause(self) -> None:
+        for port in self._ports:
+            port.stopReading()
 
     def serve(self, root: RestRoot, metrics: Metrics) -> None:
-        """Answer requests with these routes from now on."""
+        """Answer requests with these routes, once they are accepted."""
         self._site.serve(root, RequestMetrics(metrics))
+
+    def accept(self) -> None:
+        """Take connections from now on."""
+        for port in self._ports:
+            port.startReading()
 
     async def stop(self) -> None:
         """Take no more connections, end those that are idle."""

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred, DeferredList, gatherResults, succeed
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -59,7 +59,7 @@ class Server(MultiService):
         self._listening: Listening | None = None
         self._index: SqliteIndex | None = None
         self._parts: Parts | None = None
-        self._ready: Deferred[Any] = succeed(None)
+        self._ready: Deferred[None] = succeed(None)
 
     def privilegedStartService(self) -> None:
         """Take the ports, open the database, wire everything.
@@ -125,13 +125,19 @@ class Server(MultiService):
         super().startService()  # type: ignore[no-untyped-call]
         sweeping = sweep(self._parts.storage, self._index, self.in_thread)
         sweeping.addErrback(partial(self._log.failure, "Sweeping the storage area"))
-        self._ready = gatherResults([self._parts.engine.when_ready(), sweeping])
+        # Nobody may ask for a job that is known, but not yet to the engine.
+        self._ready = self._parts.engine.when_ready()
+        self._ready.addCallback(lambda _: self._accept())
+
+    def _accept(self) -> None:
+        if self._listening is not None:
+            self._listening.accept()
 
     def when_started(self) -> Deferred[None]:
-        """Fires when the jobs are loaded; fails if they cannot be."""
-        assert self._parts is not None
-        ready: Deferred[None] = self._parts.engine.when_ready()
-        return ready
+        """Fires when requests are answered; fails if the jobs cannot be loaded."""
+        waiting: Deferred[None] = Deferred()
+        self._ready.chainDeferred(waiting)
+        return waiting
 
     def stopService(self) -> Deferred[None]:
         """Stop listening, finish what is being stored, save the jobs, close the database."""

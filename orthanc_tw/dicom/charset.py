@@ -204,7 +204,7 @@ def charsets_of(
     specific_character_set: str | Sequence[str] | None,
     default: Encoding,
     *,
-    code_extensions: CodeExtensions = CodeExtensions.ORTHANC,
+    code_extensions: CodeExtensions = CodeExtensions.STANDARD,
 ) -> CharacterSet:
     r"""How to decode the text of a data set.
 

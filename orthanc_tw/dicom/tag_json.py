@@ -57,7 +57,7 @@ class TagOptions:
     """
 
     default_encoding: Encoding = Encoding.LATIN1
-    code_extensions: CodeExtensions = CodeExtensions.ORTHANC
+    code_extensions: CodeExtensions = CodeExtensions.STANDARD
     max_text_bytes: int = MAX_TEXT_BYTES
     ignore_length: frozenset[int] = field(default_factory=frozenset)
     dictionary: UserDictionary | None = None

@@ -14,6 +14,7 @@ from pyorthanc import Orthanc, find_patients
 from tests.peers.process import OrthancProcess
 
 DATA = Path(pydicom.__file__).parent / "data" / "test_files"
+STUDY_UID = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
 FILES = ["CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "dicomdirtests/77654033/CR1/6154"]
 
 
@@ -51,8 +52,9 @@ class ClientTests(unittest.TestCase):
         self.assertEqual(4, len(client.patients.get_all_ids()))
         patient_id = client.patients.lookup("1CT1")
         assert patient_id is not None
-        studies = client.patients.get(patient_id).studies
-        instance = studies[0].series[0].instances[0]
+        # Not client.patients.get(...).studies: it reads an attribute that the client never sets.
+        study = client.studies.get(client.studies.lookup(STUDY_UID))
+        instance = study.series[0].instances[0]
         self.assertEqual("CT", instance.tags["Modality"])
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "x.dcm"
@@ -61,10 +63,10 @@ class ClientTests(unittest.TestCase):
             ) else client.instances.download_file(instance.orthanc_id, str(path))
             self.assertEqual((DATA / FILES[0]).read_bytes(), path.read_bytes())
             target = Path(folder) / "study.zip"
-            client.studies.download_archive(studies[0].orthanc_id, str(target))
+            client.studies.download_archive(study.orthanc_id, str(target))
             self.assertEqual(1, len(zipfile.ZipFile(target).namelist()))
         job = client.post(
-            f"/studies/{studies[0].orthanc_id}/archive", json={"Asynchronous": True}
+            f"/studies/{study.orthanc_id}/archive", json={"Asynchronous": True}
         ).json()
         client.jobs.get(job["ID"]).wait_completed()
         self.assertEqual("Success", json.loads(client.get(f"/jobs/{job['ID']}").text)["State"])

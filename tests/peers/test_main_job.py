@@ -17,28 +17,22 @@ DATA = Path(pydicom.__file__).parent / "data"
 class MainJobTests(unittest.TestCase):
     """Receive a study, archive it as an asynchronous job, watch it, download it."""
 
-    server: OrthancProcess
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.server = OrthancProcess(StableAge=600)
-        cls.sent: dict[str, str] = {}
+    def setUp(self) -> None:
+        self.server = OrthancProcess(StableAge=600)
+        self.addCleanup(self.server.destroy)
+        self.sent: dict[str, str] = {}
         for path in sorted((DATA / "test_files").rglob("*")):
             if not path.is_file():
                 continue
             content = path.read_bytes()
-            status, _, body = cls.server.request("POST", "/instances", content)
+            status, _, body = self.server.request("POST", "/instances", content)
             if status == 200:
                 answer = json.loads(body)
                 for item in answer if isinstance(answer, list) else [answer]:
                     if item["Status"] == "Success":
-                        cls.sent[item["ID"]] = hashlib.md5(content).hexdigest()
+                        self.sent[item["ID"]] = hashlib.md5(content).hexdigest()
             else:
                 assert status in (400, 404), (path, status, body)
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.server.destroy()
 
     def test_every_file_comes_back(self) -> None:
         """What was sent is given back byte for byte, and the statistics count it."""
