@@ -20,6 +20,8 @@ from twisted.python import usage
 from orthanc_tw import __version__, guard
 from orthanc_tw.config import Configuration, ConfigurationError, load
 from orthanc_tw.config.sample import sample
+from orthanc_tw.log_levels import LogLevels
+from orthanc_tw.log_output import LogOutput
 from orthanc_tw.model.errors import ErrorCode
 from orthanc_tw.startup import StartupError
 
@@ -97,16 +99,21 @@ def makeService(options: Options) -> IService:
 
     from orthanc_tw.app import make_service
 
+    levels = LogLevels()
+    output = LogOutput(options.parent or {}, levels, reactor)
+
     try:
         configuration: Configuration = load(options.paths, os.environ)
         for warning in configuration.warnings:
             # Kept by twisted.logger until twistd has opened the log. The key must not be
             # "warning": observers take that for one of the warnings module.
             _log.warn("{line}", line=warning)
-        server = make_service(configuration, reactor, jobs_enabled=not options["no-jobs"])
+        server = make_service(
+            configuration, reactor, jobs_enabled=not options["no-jobs"], log_levels=levels
+        )
     except (ConfigurationError, StartupError) as error:
         raise guard.refuse(error) from None
-    service = guard.StartupGuard(reactor)
+    service = guard.StartupGuard(reactor, on_application=output.install)
     server.setServiceParent(service)  # type: ignore[no-untyped-call]
     return service
 

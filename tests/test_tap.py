@@ -99,7 +99,7 @@ class MakeServiceTests(SynchronousTestCase):
         given: list[tuple[Configuration, bool]] = []
 
         def make_service(
-            configuration: Configuration, reactor: object, *, jobs_enabled: bool
+            configuration: Configuration, reactor: object, *, jobs_enabled: bool, log_levels: object
         ) -> IService:
             given.append((configuration, jobs_enabled))
             if configuration.text("Name") == "full":

@@ -9,9 +9,11 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
+from twisted.logger import LogLevel
 
 from orthanc_tw.app import settings
 from orthanc_tw.config import Configuration
+from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.rest.auth import Authenticator
 from orthanc_tw.rest.errors import ErrorSettings
@@ -38,6 +40,7 @@ class Listening:
         reactor: Any,
         new_spool: Callable[[], Spool],
         in_thread: Callable[..., Deferred[Any]],
+        log_levels: LogLevels,
     ) -> None:
         self._configuration = configuration
         self._reactor = reactor
@@ -48,6 +51,7 @@ class Listening:
             new_spool,
             reactor,
             in_thread=in_thread,
+            logs_requests=lambda: log_levels.shows(LogLevel.info, "http"),
         )
         self._ports: list[Any] = []
 

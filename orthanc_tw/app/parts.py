@@ -88,6 +88,7 @@ def make_parts(
     *,
     jobs_enabled: bool,
     reset: Callable[[], None],
+    log_levels: LogLevels,
 ) -> Parts:
     """Wire a server; nothing runs yet."""
     metrics = Metrics(reactor, enabled=configuration.boolean("MetricsEnabled"))
@@ -120,7 +121,7 @@ def make_parts(
     events = JobEventsRoutes(engine, streamer, reactor)
     providers = _routes(
         configuration, reactor, main_tags, index, storage, in_thread, metrics, runtime, store,
-        engine, streamer, events, reset,
+        engine, streamer, events, reset, log_levels,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -143,6 +144,7 @@ def _routes(
     streamer: Streamer,
     events: JobEventsRoutes,
     reset: Callable[[], None],
+    log_levels: LogLevels,
 ) -> Sequence[RouteProvider]:
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
     check_revisions = configuration.boolean("CheckRevisions")
@@ -185,7 +187,7 @@ def _routes(
             index, finder, browser, deleter, names, indexed, find_settings, streamer.send_chunks
         ),
         ToolsRoutes(index, reactor, uuid.uuid4, reset=reset, shutdown=reactor.stop),
-        SettingsRoutes(runtime, LogLevels(), metrics, accepted_transfer_syntaxes),
+        SettingsRoutes(runtime, log_levels, metrics, accepted_transfer_syntaxes),
         ArchiveRoutes(index, engine, streamer, settings.archives(configuration)),
         JobsRoutes(engine, streamer),
         events,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime, ITCPTransport
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.server import NOT_DONE_YET, Request, Site
@@ -23,7 +24,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.rest.auth import REALM, Authenticator, user_name
 from orthanc_tw.rest.body import EmptyBody, InThread, SpooledBody
-from orthanc_tw.rest.errors import BareError, bare
+from orthanc_tw.rest.errors import BareError, bare, decoded_path
 from orthanc_tw.rest.query import query_arguments
 from orthanc_tw.rest.router import RestRoot
 from orthanc_tw.storage.interface import Spool
@@ -69,6 +70,7 @@ class OrthancRequest(Request):
     """A request whose body goes to a spool. ``http_username`` is what its client claims to be."""
 
     defaultContentType = None  # an answer without a type has none, as Orthanc's
+    _log = Logger()
     channel: OrthancChannel
     site: OrthancSite
     http_username = ""
@@ -158,6 +160,15 @@ class OrthancRequest(Request):
 
     def finish(self) -> None:
         """The answer is whole."""
+        if self.site.logs_requests():
+            # Not the query: it may name a patient.
+            self._log.info(
+                "{ip} {method} {path}: {status}",
+                ip=self.client_ip,
+                method=self.method.decode("latin-1"),
+                path=decoded_path(self),
+                status=self.code,
+            )
         super().finish()
         self._ended()
 
@@ -292,6 +303,7 @@ class OrthancSite(Site):
     :param timer: monotonic seconds, for the durations
     :param in_thread: runs a function in a thread, for what large bodies have to write; None:
         the reactor thread writes
+    :param logs_requests: whether a line is logged for each request
     """
 
     protocol = OrthancChannel  # type: ignore[assignment]
@@ -307,12 +319,14 @@ class OrthancSite(Site):
         observer: RequestObserver | None = None,
         timer: Callable[[], float] = time.perf_counter,
         in_thread: InThread | None = None,
+        logs_requests: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(root, timeout=settings.request_timeout_s or None, reactor=reactor)
         self.root = root
         self.settings = settings
         self.authenticator = authenticator
         self.new_spool = new_spool
+        self.logs_requests = logs_requests
         self._observer = observer
         self._timer = timer
         self.in_thread = in_thread
