@@ -6,14 +6,17 @@ hands over to `orthanc_tw.app`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.application.service import IService
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python import usage
 
@@ -115,7 +118,23 @@ def makeService(options: Options) -> IService:
         raise guard.refuse(error) from None
     service = guard.StartupGuard(reactor, on_application=output.install)
     server.setServiceParent(service)  # type: ignore[no-untyped-call]
+    reactor.callWhenRunning(_end_in_order, reactor)
     return service
+
+
+def _end_in_order(reactor: Any) -> None:
+    """Make SIGTERM an orderly end with status 0, as it is of Orthanc.
+
+    twistd would stop in order too, and then kill itself with the same signal: supervisors of
+    containers take its status, 143, for a failure.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(_stop, reactor))
+
+
+def _stop(reactor: Any) -> None:
+    if reactor.running:  # else it is on its way: the second signal of an impatient user
+        with contextlib.suppress(ReactorNotRunning):
+            reactor.stop()
 
 
 def _write(file: str, text: str) -> None:

@@ -22,7 +22,7 @@ from tests.peers.process import OrthancProcess
 
 class LogOutputTests(SynchronousTestCase):
     def setUp(self) -> None:
-        """twistd in the foreground, its stdout here."""
+        """A foreground process, its stdout here."""
         self.stdout = io.StringIO()
         self.patch(sys, "stdout", self.stdout)
         self.levels = LogLevels()

@@ -25,6 +25,8 @@ from orthanc_tw.startup import StartupError
 from orthanc_tw.storage.interface import Spool
 
 BACKLOG = 512
+# Longest time that answers have to be taken once the server stops, seconds.
+PATIENCE_S = 2.0
 
 
 class Listening:
@@ -105,9 +107,14 @@ class Listening:
             port.startReading()
 
     async def stop(self) -> None:
-        """Take no more connections, end those that are idle."""
+        """Take no more connections, end those whose request is not there yet."""
         ports, self._ports = self._ports, []
         await DeferredList([maybeDeferred(port.stopListening) for port in ports])
+        self._site.end()
+
+    def end(self) -> Deferred[None]:
+        """Fires when all that is being answered is, or `PATIENCE_S` is over."""
+        return self._site.ended_all(PATIENCE_S)
 
 
 class RequestMetrics:

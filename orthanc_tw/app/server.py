@@ -168,6 +168,8 @@ class Server(MultiService):
             await stopping
         if self._parts is not None:
             await self._parts.store.drain()
+        if self._listening is not None:
+            await self._listening.end()
         if self._index is not None:
             await self._index.close()
         if self._pool_started:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IPushProducer, IReactorTime, ITCPTransport
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -75,6 +76,7 @@ class OrthancRequest(Request):
     site: OrthancSite
     http_username = ""
     refused: Exception | None = None
+    is_received = False
     _started_s: float | None = None
     _received_bytes = 0
     _limit_bytes = 0
@@ -133,6 +135,7 @@ class OrthancRequest(Request):
 
         Does not call the inherited method, which would parse forms into memory.
         """
+        self.is_received = True
         if self.refused is not None:
             self.channel.answer_refusal(self, self.refused)
             return
@@ -208,6 +211,7 @@ class OrthancChannel(HTTPChannel):
     def connectionMade(self) -> None:
         """Set the options of the socket."""
         super().connectionMade()
+        self.site.connections.add(self)
         transport = self.transport
         if not self.site.settings.tcp_no_delay and ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(False)
@@ -280,6 +284,17 @@ class OrthancChannel(HTTPChannel):
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
         super().connectionLost(reason)
+        self.site.left(self)
+
+    def end(self) -> None:
+        """The server stops: close now, or once the request that is being answered is."""
+        transport: Any = self.transport
+        if not self.requests:
+            transport.loseConnection()
+        elif self.requests[0].is_received:
+            self.persistent = False
+        else:
+            transport.abortConnection()
 
     def answer_refusal(self, request: OrthancRequest, error: Exception) -> None:
         """Answer 401, or the error's own status."""
@@ -330,6 +345,8 @@ class OrthancSite(Site):
         self._observer = observer
         self._timer = timer
         self.in_thread = in_thread
+        self.connections: set[OrthancChannel] = set()
+        self._left: Deferred[None] | None = None
         self._date_second = -1
         self._date = b""
 
@@ -358,6 +375,30 @@ class OrthancSite(Site):
         """Answer with another tree from now on."""
         self.root = self.resource = root
         self._observer = observer
+
+    def end(self) -> None:
+        """End all connections: those that are being answered after that, the others now."""
+        for channel in list(self.connections):
+            channel.end()
+
+    def ended_all(self, patience_s: float) -> Deferred[None]:
+        """Fires when there is no connection any more; cuts those that last longer."""
+        if not self.connections:
+            return succeed(None)
+        self._left = Deferred()
+        cutting = self.reactor.callLater(patience_s, self._cut)
+        return self._left.addCallback(lambda _: cutting.cancel() if cutting.active() else None)
+
+    def _cut(self) -> None:
+        for channel in list(self.connections):
+            cast(Any, channel.transport).abortConnection()
+
+    def left(self, channel: OrthancChannel) -> None:
+        """A connection is gone (it says so itself)."""
+        self.connections.discard(channel)
+        if self._left is not None and not self.connections:
+            left, self._left = self._left, None
+            left.callback(None)
 
     def begun(self) -> float:
         """A request is being answered; gives what `ended` wants."""
