@@ -17,6 +17,7 @@ TEST = [
     "import-linter>=2.0,<3",
     "mypy>=1.11,<3",
     "mypy-zope>=1.0.5,<2",
+    "openapi-spec-validator>=0.7,<1",
     "orthanc-api-client>=0.18,<1",
     "pillow>=10.3,<13",
     "pynetdicom>=3.0,<4",

@@ -7,7 +7,6 @@ hands over to `orthanc_tw.app`.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import signal
@@ -61,11 +60,9 @@ class Options(usage.Options):
 
     def opt_openapi(self, file: str) -> NoReturn:
         """Write the OpenAPI description of the REST API to a file ("-": stdout), and exit."""
-        try:
-            openapi = importlib.import_module("orthanc_tw.rest.openapi")
-        except ImportError as error:
-            raise usage.UsageError(f"--openapi: this version has no description: {error}") from None
-        _write(file, json.dumps(openapi.document(), indent=2) + "\n")
+        from orthanc_tw.app.describe import openapi_document
+
+        _write(file, json.dumps(openapi_document(), indent=2, sort_keys=True) + "\n")
         raise SystemExit(0)
 
     def opt_errors(self) -> NoReturn:

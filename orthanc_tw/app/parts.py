@@ -119,7 +119,7 @@ def make_parts(
     metrics.add_source(job_values(engine.counts))
     streamer = Streamer(in_thread)
     events = JobEventsRoutes(engine, streamer, reactor)
-    providers = _routes(
+    providers = route_providers(
         configuration, reactor, main_tags, index, storage, in_thread, metrics, runtime, store,
         engine, streamer, events, reset, log_levels,
     )  # fmt: skip
@@ -130,7 +130,7 @@ def make_parts(
     return Parts(events, storage, store, engine, metrics, RestRoot(providers, executor))
 
 
-def _routes(
+def route_providers(
     configuration: Configuration,
     reactor: Any,
     main_tags: MainDicomTags,
@@ -146,6 +146,7 @@ def _routes(
     reset: Callable[[], None],
     log_levels: LogLevels,
 ) -> Sequence[RouteProvider]:
+    """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
     check_revisions = configuration.boolean("CheckRevisions")
     documents = Documents(storage, in_thread, runtime)
