@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -58,10 +59,14 @@ def check(settings: Settings, folder: Path, warnings: Sequence[str] = ()) -> Con
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
-        if not path.is_dir():
+        # os.path, since Path.is_dir raises where a folder above may not be entered.
+        if not os.path.isdir(path):
             yield path
             continue
-        files = sorted(p for p in path.iterdir() if p.suffix == ".json" and p.is_file())
+        try:
+            files = sorted(p for p in path.iterdir() if p.suffix == ".json" and p.is_file())
+        except OSError as error:
+            raise _unreadable(path, error) from None
         if not files:
             raise ConfigurationError(str(path), "", "*.json files in this folder", "none")
         yield from files
@@ -71,8 +76,12 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigurationError(str(file), "", "a readable file or folder", reason) from None
+        raise _unreadable(file, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigurationError:
+    reason = error.strerror or str(error)
+    return ConfigurationError(str(path), "", "a readable file or folder", reason)
 
 
 def _checked(settings: Settings) -> Iterator[tuple[str, Json]]:

@@ -56,15 +56,19 @@ def context_factory(settings: TlsSettings) -> Any:
     if settings.trusted_clients is not None:
         options["trustRoot"] = _trusted(settings.trusted_clients)
     if settings.ciphers:
-        options["acceptableCiphers"] = ssl.AcceptableCiphers.fromOpenSSLCipherString(
-            ":".join(settings.ciphers)
+        ciphers = ":".join(settings.ciphers)
+        options["acceptableCiphers"] = ssl.AcceptableCiphers.fromOpenSSLCipherString(ciphers)
+    try:
+        return ssl.CertificateOptions(
+            privateKey=certificate.privateKey.original,
+            certificate=certificate.original,
+            extraCertChain=[item.original for item in chain],
+            **options,
         )
-    return ssl.CertificateOptions(
-        privateKey=certificate.privateKey.original,
-        certificate=certificate.original,
-        extraCertChain=[item.original for item in chain],
-        **options,
-    )
+    except ValueError as error:
+        raise ValueError(
+            f"SslCiphersAccepted: OpenSSL knows none of them: {', '.join(settings.ciphers)}"
+        ) from error
 
 
 def _trusted(path: str) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from orthanc_tw.config import Configuration, ConfigurationError, load
 
@@ -45,6 +46,29 @@ class FilesTests(Case):
         self.assertEqual(configuration.text("Name"), "MyOrthanc")
         self.assertEqual(configuration.warnings, ())
         self.assertEqual(configuration.path("StorageDirectory"), Path.cwd() / "OrthancStorage")
+
+    def test_forbidden(self) -> None:
+        """A folder that may not be entered is named, with the reason."""
+        if os.geteuid() == 0:
+            raise SkipTest("root may enter any folder")
+        forbidden = self.folder / "forbidden"
+        forbidden.mkdir(0)
+        for path in (forbidden, forbidden / "o.json"):
+            error = self.assertRaises(ConfigurationError, load, [path], {})
+            self.assertIn("Permission denied", str(error))
+
+    def test_unreadable(self) -> None:
+        """So is one that cannot be listed."""
+
+        def iterdir(path: Path) -> Any:
+            raise PermissionError(13, "Permission denied")
+
+        self.patch(Path, "iterdir", iterdir)
+        error = self.assertRaises(ConfigurationError, load, [self.folder], {})
+        self.assertEqual(
+            str(error),
+            f"{self.folder}: expected a readable file or folder, found Permission denied",
+        )
 
     def test_folder(self) -> None:
         """A folder is all its *.json files in sorted order, and no other files."""
