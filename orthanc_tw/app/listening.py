@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -95,6 +96,7 @@ class Listening:
 
     def _pause(self) -> None:
         for port in self._ports:
+            _limit_stalls(port.fileno(), self._configuration.integer("HttpRequestTimeout"))
             port.stopReading()
 
     def serve(self, root: RestRoot, metrics: Metrics) -> None:
@@ -115,6 +117,20 @@ class Listening:
     def end(self) -> Deferred[None]:
         """Fires when all that is being answered is, or `PATIENCE_S` is over."""
         return self._site.ended_all(PATIENCE_S)
+
+
+def _limit_stalls(descriptor: int, timeout_s: int) -> None:
+    """Have the kernel end a connection whose client takes nothing of an answer for that long.
+
+    Connections inherit it of the socket that accepts them, whatever sends on them. Source:
+    tcp(7), TCP_USER_TIMEOUT, which Linux alone has; elsewhere the keep-alive of TCP must do.
+    """
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is None:
+        return
+    with socket.socket(fileno=os.dup(descriptor)) as listening:
+        if listening.family in (socket.AF_INET, socket.AF_INET6):
+            listening.setsockopt(socket.IPPROTO_TCP, option, timeout_s * 1000)
 
 
 class RequestMetrics:

@@ -176,6 +176,9 @@ class Server(MultiService):
             await self._index.close()
         if self._pool_started:
             self._pool.stop()
+        if self._parts is not None:
+            # A thread that wrote for a client that is gone has nobody left to tell.
+            self._parts.storage.clear_spool()
 
     def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
         """Run a blocking function in a thread of this server's pool."""

@@ -88,6 +88,8 @@ class OrthancRequest(Request):
 
     def headers_received(self, method: bytes, uri: bytes, version: bytes) -> None:
         """Take the request line (the channel hands it over before the body arrives)."""
+        if uri[:7].lower() in (b"http://", b"https:/"):  # absolute form, RFC 9112 3.2.2
+            uri = b"/" + uri.split(b"/", 3)[3] if uri.count(b"/") > 2 else b"/"
         self.method, self.uri, self.clientproto = method, uri, version
         path, mark, query = uri.partition(b"?")
         self.path = path
@@ -251,6 +253,15 @@ class OrthancChannel(HTTPChannel):
         self.persistent = False
         request.responseHeaders.setRawHeaders(b"connection", [b"close"])
         self.answer_refusal(request, error)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Answer a request line or a header that is too long, rather than hang up."""
+        self.is_refusing = True
+        status = b"431 Request Header Fields Too Large" if self.requests else b"414 URI Too Long"
+        cast(Any, self.transport).write(
+            b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
+        self.loseConnection()
 
     def allContentReceived(self) -> None:
         """Pass the request on unless it was answered already."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import json
 import socket
 
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
 from twisted.trial.unittest import TestCase
 
 from tests.peers.process import OrthancProcess
@@ -32,3 +36,25 @@ class StopTests(TestCase):
             self.assertEqual(self.server.stop(), 0)
         self.assertNotIn("Traceback", self.server.log())
         self.assertEqual(list((self.server.storage / "spool").iterdir()), [])
+
+    def test_stalled_download(self) -> None:
+        """A client that takes nothing of its answer is cut off after HttpRequestTimeout."""
+        server = OrthancProcess(HttpRequestTimeout=1)
+        self.addCleanup(server.destroy)
+        data = dcmread(get_testdata_file("CT_small.dcm"))
+        data.PixelData = bytes(40_000_000)
+        file = io.BytesIO()
+        data.save_as(file)
+        instance = json.loads(server.request("POST", "/instances", file.getvalue())[2])["ID"]
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(f"GET /instances/{instance}/file HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            client.recv(100)
+            for _ in range(2000):
+                metrics = server.request("GET", "/tools/metrics-prometheus")[2]
+                # The request for the metrics is one.
+                if b"orthanc_rest_api_active_requests 1.0" in metrics:
+                    break
+            else:
+                self.fail(metrics.decode())

@@ -56,6 +56,14 @@ class BodyTests(SynchronousTestCase):
         connection.send(b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n")
         self.assertEqual(connection.answer().body, b"abcdef")
 
+    def test_absolute_form(self):
+        """A target may be a whole URL (RFC 9112, 3.2.2)."""
+        connection = make().connect()
+        connection.send(b"GET http://x:1/echo?a=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual(connection.answer().status, 200)
+        connection.send(b"GET HTTP://x HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.assertEqual(connection.answer().status, 404)
+
     def test_form(self):
         """A body is not parsed as a form, whatever its type says (curl -d always says so)."""
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -247,6 +255,20 @@ class LimitTests(SynchronousTestCase):
         connection.request("POST", "/echo", b"x" * 11)
         self._check(connection, site)
 
+    def test_long_line(self):
+        """A request line or a header that is too long is answered, then the client may read."""
+        for lines, status in (
+            (b"GET /" + b"a" * 20_000, 414),
+            (b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000, 431),
+        ):
+            site = make()
+            connection = site.connect()
+            connection.send(lines)
+            self.assertEqual(connection.answer().status, status)
+            self.assertFalse(connection.transport.disconnecting)
+            site.clock.advance(LINGER_S)
+            self.assertTrue(connection.transport.disconnecting)
+
     def test_client_closes(self):
         """A refused client that closes leaves no timer behind."""
         site = make(settings=self.settings)
@@ -327,6 +349,60 @@ class TimeoutTests(SynchronousTestCase):
             transport = TcpTransport()
             make(settings=settings).site.buildProtocol(None).makeConnection(transport)
             self.assertEqual(transport.no_delay, expected)
+
+
+class EndTests(SynchronousTestCase):
+    """The server stops: `OrthancSite.end`, `OrthancSite.ended_all`."""
+
+    def test_idle(self):
+        """A connection without a request is closed; then all are gone."""
+        site = make()
+        connection = site.connect()
+        site.site.end()
+        self.assertTrue(connection.transport.disconnecting)
+        ended = site.site.ended_all(2)
+        self.assertNoResult(ended)
+        connection.hang_up(clean=True)
+        self.successResultOf(ended)
+        self.assertEqual(site.clock.getDelayedCalls(), [])
+        self.successResultOf(site.site.ended_all(2))
+
+    def test_receiving(self):
+        """A request that is still on its way is cut off, and its spool discarded."""
+        site = make()
+        connection = site.connect()
+        connection.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nab")
+        site.site.end()
+        self.assertEqual(site.site.connections, set())
+        self.assertEqual(site.storage.spools, set())
+
+    def test_answering(self):
+        """A request that is being answered is answered, and its connection closed after it."""
+        waiting = Deferred()
+        site = InMemorySite(Routes(Route("GET", "/slow", lambda request: waiting)))
+        connection = site.connect()
+        connection.request("GET", "/slow")
+        site.site.end()
+        ended = site.site.ended_all(2)
+        self.assertFalse(connection.transport.disconnecting)
+        waiting.callback(b"late")
+        self.assertEqual(connection.answer().body, b"late")
+        self.assertTrue(connection.transport.disconnecting)
+        connection.hang_up(clean=True)
+        self.successResultOf(ended)
+
+    def test_too_slow(self):
+        """What is not answered in time is cut off."""
+        site = InMemorySite(Routes(Route("GET", "/slow", lambda request: Deferred())))
+        connection = site.connect()
+        connection.request("GET", "/slow")
+        site.site.end()
+        ended = site.site.ended_all(2)
+        site.clock.advance(1.9)
+        self.assertNoResult(ended)
+        site.clock.advance(0.1)
+        self.successResultOf(ended)
+        self.assertEqual(site.site.connections, set())
 
 
 class AuthenticationTests(SynchronousTestCase):
