@@ -21,6 +21,9 @@ InThread = Callable[..., Deferred[Any]]
 
 _log = Logger()
 
+#: Missing files that are named in the log: of a folder that is not mounted all are missing.
+NAMED = 10
+
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
@@ -53,7 +56,9 @@ def sweep(
             if storage.is_born(uuid):
                 continue
             missing += 1
-            _log.error("The index names a file that is not there: {path}", path=storage.path(uuid))
+            if missing <= NAMED:
+                path = storage.path(uuid)
+                _log.error("The index names a file that is not there: {path}", path=path)
         if orphans:
             _log.warn("Removing {count} files that the index does not name", count=len(orphans))
             yield in_thread(storage.delete, orphans)
@@ -62,6 +67,8 @@ def sweep(
             break
         after = rows[-1]
     storage.end_sweep()
+    if missing > NAMED:
+        _log.error("{count} files that the index names are not there", count=missing)
     return SweepResult(removed, missing)
 
 
