@@ -11,7 +11,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from twisted.trial.unittest import SynchronousTestCase
 
-from orthanc_tw.dicom.charset import Encoding
+from orthanc_tw.dicom.charset import CodeExtensions, Encoding
 from orthanc_tw.dicom.document import DocumentLimits
 from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, header_json, tags_json
@@ -41,6 +41,7 @@ class RecordedTests(SynchronousTestCase):
                     try:
                         options = TagOptions(
                             encoding,
+                            CodeExtensions.ORTHANC,
                             ignore_length=frozenset(
                                 parse_tag(v) for k, v in arguments if k == "ignore-length"
                             ),
