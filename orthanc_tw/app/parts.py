@@ -88,6 +88,7 @@ def make_parts(
     *,
     jobs_enabled: bool,
     reset: Callable[[], None],
+    shutdown: Callable[[], None],
 ) -> Parts:
     """Wire a server; nothing runs yet."""
     metrics = Metrics(reactor, enabled=configuration.boolean("MetricsEnabled"))
@@ -120,7 +121,7 @@ def make_parts(
     events = JobEventsRoutes(engine, streamer, reactor)
     providers = _routes(
         configuration, reactor, main_tags, index, storage, in_thread, metrics, runtime, store,
-        engine, streamer, events, reset,
+        engine, streamer, events, reset, shutdown,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -143,6 +144,7 @@ def _routes(
     streamer: Streamer,
     events: JobEventsRoutes,
     reset: Callable[[], None],
+    shutdown: Callable[[], None],
 ) -> Sequence[RouteProvider]:
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
     check_revisions = configuration.boolean("CheckRevisions")
@@ -184,7 +186,7 @@ def _routes(
         FindRoutes(
             index, finder, browser, deleter, names, indexed, find_settings, streamer.send_chunks
         ),
-        ToolsRoutes(index, reactor, uuid.uuid4, reset=reset, shutdown=reactor.stop),
+        ToolsRoutes(index, reactor, uuid.uuid4, reset=reset, shutdown=shutdown),
         SettingsRoutes(runtime, LogLevels(), metrics, accepted_transfer_syntaxes),
         ArchiveRoutes(index, engine, streamer, settings.archives(configuration)),
         JobsRoutes(engine, streamer),

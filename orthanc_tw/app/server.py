@@ -12,11 +12,13 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -104,6 +106,7 @@ class Server(MultiService):
             self.in_thread,
             jobs_enabled=self._jobs_enabled,
             reset=self._reset,
+            shutdown=self._shut_down,
         )
         self._listening.serve(self._parts.root, self._parts.metrics)
         self._parts.engine.setServiceParent(self)  # type: ignore[no-untyped-call]
@@ -168,6 +171,12 @@ class Server(MultiService):
             metrics = self._parts.metrics
             put = metrics.inc if name.endswith("_bytes") else metrics.observe
             self._reactor.callFromThread(put, name, value)
+
+    def _shut_down(self) -> None:
+        """End the process in order, as it was asked to."""
+        self._log.warn("The server stops, as it was asked to")
+        with suppress(ReactorNotRunning):  # asked twice
+            self._reactor.stop()
 
     def _reset(self) -> None:
         """Start again in this process: everything is closed, then opened as at the start."""
