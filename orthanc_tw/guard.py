@@ -79,6 +79,8 @@ class StartupGuard(MultiService):
 
     If the main service has a method ``when_started``, it is called after ``startService`` and
     gives a Deferred that fires with None once the server serves, or fails.
+
+    :param on_application: called with what becomes its parent
     """
 
     _log = Logger()
@@ -88,11 +90,18 @@ class StartupGuard(MultiService):
         reactor: Any,
         stderr: TextIO | None = None,
         at_exit: Callable[[Callable[[], None]], object] = atexit.register,
+        on_application: Callable[[object], None] = lambda application: None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._on_application = on_application
         self._reactor = reactor
         self._stderr = stderr
         self._at_exit = at_exit
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Join the application that twistd runs, and tell of it while its log is not open."""
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
+        self._on_application(parent)
 
     def privilegedStartService(self) -> None:
         """Open what needs privileges, such as ports below 1024."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.logger import LogEvent, LogLevel, PredicateResult
+from constantly import NamedConstant  # type: ignore[import-untyped]
+from twisted.logger import ILogFilterPredicate, LogEvent, LogLevel, PredicateResult
+from zope.interface import implementer
 
 DEFAULT, VERBOSE, TRACE = "default", "verbose", "trace"
 _MINIMUM = {DEFAULT: LogLevel.warn, VERBOSE: LogLevel.info, TRACE: LogLevel.debug}
@@ -26,6 +28,7 @@ _CATEGORY_OF = {
 CATEGORIES = ("generic", "plugins", "http", "sqlite", "dicom", "jobs", "lua")
 
 
+@implementer(ILogFilterPredicate)
 class LogLevels:
     """The level of each category. Set in the reactor thread, read in any."""
 
@@ -56,6 +59,13 @@ class LogLevels:
             if name not in self._levels:
                 raise KeyError(name)
             self._levels[name] = level
+
+    def shows(self, level: NamedConstant, category: str) -> bool:
+        """Whether events of a level are written: what is costly to tell need not be told.
+
+        :raises KeyError: if there is no such category
+        """
+        return _ORDER[level] >= _ORDER[_MINIMUM[self._levels[category]]]
 
     def __call__(self, event: LogEvent) -> Any:
         """Say whether an event is written (`twisted.logger.ILogFilterPredicate`)."""

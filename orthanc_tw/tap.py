@@ -6,20 +6,24 @@ hands over to `orthanc_tw.app`.
 
 from __future__ import annotations
 
-import importlib
+import contextlib
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 from twisted.application.service import IService
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python import usage
 
 from orthanc_tw import __version__, guard
 from orthanc_tw.config import Configuration, ConfigurationError, load
 from orthanc_tw.config.sample import sample
+from orthanc_tw.log_levels import LogLevels
+from orthanc_tw.log_output import LogOutput
 from orthanc_tw.model.errors import ErrorCode
 from orthanc_tw.startup import StartupError
 
@@ -56,11 +60,9 @@ class Options(usage.Options):
 
     def opt_openapi(self, file: str) -> NoReturn:
         """Write the OpenAPI description of the REST API to a file ("-": stdout), and exit."""
-        try:
-            openapi = importlib.import_module("orthanc_tw.rest.openapi")
-        except ImportError as error:
-            raise usage.UsageError(f"--openapi: this version has no description: {error}") from None
-        _write(file, json.dumps(openapi.document(), indent=2) + "\n")
+        from orthanc_tw.app.describe import openapi_document
+
+        _write(file, json.dumps(openapi_document(), indent=2, sort_keys=True) + "\n")
         raise SystemExit(0)
 
     def opt_errors(self) -> NoReturn:
@@ -97,18 +99,39 @@ def makeService(options: Options) -> IService:
 
     from orthanc_tw.app import make_service
 
+    levels = LogLevels()
+    output = LogOutput(options.parent or {}, levels, reactor)
+
     try:
         configuration: Configuration = load(options.paths, os.environ)
         for warning in configuration.warnings:
             # Kept by twisted.logger until twistd has opened the log. The key must not be
             # "warning": observers take that for one of the warnings module.
             _log.warn("{line}", line=warning)
-        server = make_service(configuration, reactor, jobs_enabled=not options["no-jobs"])
+        server = make_service(
+            configuration, reactor, jobs_enabled=not options["no-jobs"], log_levels=levels
+        )
     except (ConfigurationError, StartupError) as error:
         raise guard.refuse(error) from None
-    service = guard.StartupGuard(reactor)
+    service = guard.StartupGuard(reactor, on_application=output.install)
     server.setServiceParent(service)  # type: ignore[no-untyped-call]
+    reactor.callWhenRunning(_end_in_order, reactor)
     return service
+
+
+def _end_in_order(reactor: Any) -> None:
+    """Make SIGTERM an orderly end with status 0, as it is of Orthanc.
+
+    twistd would stop in order too, and then kill itself with the same signal: supervisors of
+    containers take its status, 143, for a failure.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(_stop, reactor))
+
+
+def _stop(reactor: Any) -> None:
+    if reactor.running:  # else it is on its way: the second signal of an impatient user
+        with contextlib.suppress(ReactorNotRunning):
+            reactor.stop()
 
 
 def _write(file: str, text: str) -> None:

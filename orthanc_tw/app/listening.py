@@ -9,9 +9,11 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IListeningPort
+from twisted.logger import LogLevel
 
 from orthanc_tw.app import settings
 from orthanc_tw.config import Configuration
+from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.rest.auth import Authenticator
 from orthanc_tw.rest.errors import ErrorSettings
@@ -23,6 +25,8 @@ from orthanc_tw.startup import StartupError
 from orthanc_tw.storage.interface import Spool
 
 BACKLOG = 512
+# Longest time that answers have to be taken once the server stops, seconds.
+PATIENCE_S = 2.0
 
 
 class Listening:
@@ -38,6 +42,7 @@ class Listening:
         reactor: Any,
         new_spool: Callable[[], Spool],
         in_thread: Callable[..., Deferred[Any]],
+        log_levels: LogLevels,
     ) -> None:
         self._configuration = configuration
         self._reactor = reactor
@@ -48,6 +53,7 @@ class Listening:
             new_spool,
             reactor,
             in_thread=in_thread,
+            logs_requests=lambda: log_levels.shows(LogLevel.info, "http"),
         )
         self._ports: list[Any] = []
 
@@ -101,9 +107,14 @@ class Listening:
             port.startReading()
 
     async def stop(self) -> None:
-        """Take no more connections, end those that are idle."""
+        """Take no more connections, end those whose request is not there yet."""
         ports, self._ports = self._ports, []
         await DeferredList([maybeDeferred(port.stopListening) for port in ports])
+        self._site.end()
+
+    def end(self) -> Deferred[None]:
+        """Fires when all that is being answered is, or `PATIENCE_S` is over."""
+        return self._site.ended_all(PATIENCE_S)
 
 
 class RequestMetrics:

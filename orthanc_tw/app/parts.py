@@ -89,6 +89,7 @@ def make_parts(
     jobs_enabled: bool,
     reset: Callable[[], None],
     shutdown: Callable[[], None],
+    log_levels: LogLevels,
 ) -> Parts:
     """Wire a server; nothing runs yet."""
     metrics = Metrics(reactor, enabled=configuration.boolean("MetricsEnabled"))
@@ -119,9 +120,9 @@ def make_parts(
     metrics.add_source(job_values(engine.counts))
     streamer = Streamer(in_thread)
     events = JobEventsRoutes(engine, streamer, reactor)
-    providers = _routes(
+    providers = route_providers(
         configuration, reactor, main_tags, index, storage, in_thread, metrics, runtime, store,
-        engine, streamer, events, reset, shutdown,
+        engine, streamer, events, reset, shutdown, log_levels,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -130,7 +131,7 @@ def make_parts(
     return Parts(events, storage, store, engine, metrics, RestRoot(providers, executor))
 
 
-def _routes(
+def route_providers(
     configuration: Configuration,
     reactor: Any,
     main_tags: MainDicomTags,
@@ -145,7 +146,9 @@ def _routes(
     events: JobEventsRoutes,
     reset: Callable[[], None],
     shutdown: Callable[[], None],
+    log_levels: LogLevels,
 ) -> Sequence[RouteProvider]:
+    """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
     check_revisions = configuration.boolean("CheckRevisions")
     documents = Documents(storage, in_thread, runtime)
@@ -187,7 +190,7 @@ def _routes(
             index, finder, browser, deleter, names, indexed, find_settings, streamer.send_chunks
         ),
         ToolsRoutes(index, reactor, uuid.uuid4, reset=reset, shutdown=shutdown),
-        SettingsRoutes(runtime, LogLevels(), metrics, accepted_transfer_syntaxes),
+        SettingsRoutes(runtime, log_levels, metrics, accepted_transfer_syntaxes),
         ArchiveRoutes(index, engine, streamer, settings.archives(configuration)),
         JobsRoutes(engine, streamer),
         events,

@@ -32,6 +32,7 @@ from orthanc_tw.config import Configuration
 from orthanc_tw.core.sweep import sweep
 from orthanc_tw.index.connection import IndexSettings
 from orthanc_tw.index.sqlite import SqliteIndex, open_index
+from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.startup import StartupError
 from orthanc_tw.storage.filesystem import FilesystemStorage
@@ -46,15 +47,24 @@ class Server(MultiService):
     """A whole server.
 
     :param jobs_enabled: false drops the jobs that were saved (``--no-jobs``)
+    :param log_levels: what the REST API changes and the log obeys
     """
 
     _log = Logger()
 
-    def __init__(self, configuration: Configuration, reactor: Any, *, jobs_enabled: bool) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        reactor: Any,
+        *,
+        jobs_enabled: bool,
+        log_levels: LogLevels,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._configuration = configuration
         self._reactor = reactor
         self._jobs_enabled = jobs_enabled
+        self._log_levels = log_levels
         self._main_tags = settings.main_tags(configuration)
         self._pool = ThreadPool(1, THREADS, "orthanc-tw")
         self._pool_started = False
@@ -85,7 +95,11 @@ class Server(MultiService):
         except OrthancError as error:
             raise StartupError(f"StorageDirectory: {error}") from None
         self._listening = Listening(
-            self._configuration, self._reactor, storage.new_spool, self.in_thread
+            self._configuration,
+            self._reactor,
+            storage.new_spool,
+            self.in_thread,
+            self._log_levels,
         )
         self._listening.listen()
         try:
@@ -107,6 +121,7 @@ class Server(MultiService):
             jobs_enabled=self._jobs_enabled,
             reset=self._reset,
             shutdown=self._shut_down,
+            log_levels=self._log_levels,
         )
         self._listening.serve(self._parts.root, self._parts.metrics)
         self._parts.engine.setServiceParent(self)  # type: ignore[no-untyped-call]
@@ -156,6 +171,8 @@ class Server(MultiService):
             await stopping
         if self._parts is not None:
             await self._parts.store.drain()
+        if self._listening is not None:
+            await self._listening.end()
         if self._index is not None:
             await self._index.close()
         if self._pool_started:
@@ -197,12 +214,14 @@ class Server(MultiService):
         self._reactor.stop()
 
 
-def make_service(configuration: Configuration, reactor: Any, *, jobs_enabled: bool) -> Server:
+def make_service(
+    configuration: Configuration, reactor: Any, *, jobs_enabled: bool, log_levels: LogLevels
+) -> Server:
     """Make the whole server, not started.
 
     :raises StartupError: if the configuration asks for what cannot be
     """
-    return Server(configuration, reactor, jobs_enabled=jobs_enabled)
+    return Server(configuration, reactor, jobs_enabled=jobs_enabled, log_levels=log_levels)
 
 
 def new_uuid() -> str:

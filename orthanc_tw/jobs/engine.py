@@ -377,6 +377,7 @@ class JobsEngineService(Service):
         self._scheduler.wake()
 
     def _changed(self, entry: JobEntry) -> None:
+        _log.info("Job {job_id}: {state}", job_id=entry.job_id, state=entry.state.value)
         for observer in list(self._observers):
             self._tell(observer, entry.job_id)
 

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IPushProducer, IReactorTime, ITCPTransport
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, datetimeToString
 from twisted.web.server import NOT_DONE_YET, Request, Site
@@ -23,7 +25,7 @@ from twisted.web.server import NOT_DONE_YET, Request, Site
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.rest.auth import REALM, Authenticator, user_name
 from orthanc_tw.rest.body import EmptyBody, InThread, SpooledBody
-from orthanc_tw.rest.errors import BareError, bare
+from orthanc_tw.rest.errors import BareError, bare, decoded_path
 from orthanc_tw.rest.query import query_arguments
 from orthanc_tw.rest.router import RestRoot
 from orthanc_tw.storage.interface import Spool
@@ -69,10 +71,12 @@ class OrthancRequest(Request):
     """A request whose body goes to a spool. ``http_username`` is what its client claims to be."""
 
     defaultContentType = None  # an answer without a type has none, as Orthanc's
+    _log = Logger()
     channel: OrthancChannel
     site: OrthancSite
     http_username = ""
     refused: Exception | None = None
+    is_received = False
     _started_s: float | None = None
     _received_bytes = 0
     _limit_bytes = 0
@@ -131,6 +135,7 @@ class OrthancRequest(Request):
 
         Does not call the inherited method, which would parse forms into memory.
         """
+        self.is_received = True
         if self.refused is not None:
             self.channel.answer_refusal(self, self.refused)
             return
@@ -158,6 +163,15 @@ class OrthancRequest(Request):
 
     def finish(self) -> None:
         """The answer is whole."""
+        if self.site.logs_requests():
+            # Not the query: it may name a patient.
+            self._log.info(
+                "{ip} {method} {path}: {status}",
+                ip=self.client_ip,
+                method=self.method.decode("latin-1"),
+                path=decoded_path(self),
+                status=self.code,
+            )
         super().finish()
         self._ended()
 
@@ -197,6 +211,7 @@ class OrthancChannel(HTTPChannel):
     def connectionMade(self) -> None:
         """Set the options of the socket."""
         super().connectionMade()
+        self.site.connections.add(self)
         transport = self.transport
         if not self.site.settings.tcp_no_delay and ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(False)
@@ -269,6 +284,17 @@ class OrthancChannel(HTTPChannel):
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
         super().connectionLost(reason)
+        self.site.left(self)
+
+    def end(self) -> None:
+        """The server stops: close now, or once the request that is being answered is."""
+        transport: Any = self.transport
+        if not self.requests:
+            transport.loseConnection()
+        elif self.requests[0].is_received:
+            self.persistent = False
+        else:
+            transport.abortConnection()
 
     def answer_refusal(self, request: OrthancRequest, error: Exception) -> None:
         """Answer 401, or the error's own status."""
@@ -292,6 +318,7 @@ class OrthancSite(Site):
     :param timer: monotonic seconds, for the durations
     :param in_thread: runs a function in a thread, for what large bodies have to write; None:
         the reactor thread writes
+    :param logs_requests: whether a line is logged for each request
     """
 
     protocol = OrthancChannel  # type: ignore[assignment]
@@ -307,15 +334,19 @@ class OrthancSite(Site):
         observer: RequestObserver | None = None,
         timer: Callable[[], float] = time.perf_counter,
         in_thread: InThread | None = None,
+        logs_requests: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(root, timeout=settings.request_timeout_s or None, reactor=reactor)
         self.root = root
         self.settings = settings
         self.authenticator = authenticator
         self.new_spool = new_spool
+        self.logs_requests = logs_requests
         self._observer = observer
         self._timer = timer
         self.in_thread = in_thread
+        self.connections: set[OrthancChannel] = set()
+        self._left: Deferred[None] | None = None
         self._date_second = -1
         self._date = b""
 
@@ -344,6 +375,30 @@ class OrthancSite(Site):
         """Answer with another tree from now on."""
         self.root = self.resource = root
         self._observer = observer
+
+    def end(self) -> None:
+        """End all connections: those that are being answered after that, the others now."""
+        for channel in list(self.connections):
+            channel.end()
+
+    def ended_all(self, patience_s: float) -> Deferred[None]:
+        """Fires when there is no connection any more; cuts those that last longer."""
+        if not self.connections:
+            return succeed(None)
+        self._left = Deferred()
+        cutting = self.reactor.callLater(patience_s, self._cut)
+        return self._left.addCallback(lambda _: cutting.cancel() if cutting.active() else None)
+
+    def _cut(self) -> None:
+        for channel in list(self.connections):
+            cast(Any, channel.transport).abortConnection()
+
+    def left(self, channel: OrthancChannel) -> None:
+        """A connection is gone (it says so itself)."""
+        self.connections.discard(channel)
+        if self._left is not None and not self.connections:
+            left, self._left = self._left, None
+            left.callback(None)
 
     def begun(self) -> float:
         """A request is being answered; gives what `ended` wants."""

@@ -85,14 +85,15 @@ class OrthancProcess:
         self._process.kill()
         self._process.wait()
 
-    def stop(self) -> None:
-        """End it in good order, keep its data."""
+    def stop(self) -> int:
+        """End it in good order, keep its data; its exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
             self.kill()
+        return self._process.returncode
 
     def destroy(self) -> None:
         """End it and remove its data."""

@@ -1,0 +1,50 @@
+"""The REST API described without a server: nothing is opened, nothing listens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orthanc_tw.app import settings
+from orthanc_tw.app.parts import route_providers
+from orthanc_tw.config import load
+from orthanc_tw.log_levels import LogLevels
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.rest.openapi import document
+from orthanc_tw.rest.routes.job_events import JobEventsRoutes
+
+
+class _Absent:
+    """Stands for a part of the server that a description needs not."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self
+
+    def __call__(self, *args: object, **kwargs: object) -> Any:
+        return self
+
+
+def openapi_document() -> JsonObject:
+    """What ``/openapi.json`` answers on a server with the default configuration.
+
+    :raises ConfigurationError: never, unless the defaults are wrong
+    """
+    configuration = load((), {})
+    absent: Any = _Absent()
+    providers = route_providers(
+        configuration,
+        reactor=absent,
+        main_tags=settings.main_tags(configuration),
+        index=absent,
+        storage=absent,
+        in_thread=absent,
+        metrics=absent,
+        runtime=settings.runtime(configuration),
+        store=absent,
+        engine=absent,
+        streamer=absent,
+        events=JobEventsRoutes(absent, absent, absent),
+        reset=absent,
+        shutdown=absent,
+        log_levels=LogLevels(),
+    )
+    return document(route for provider in providers for route in provider.routes())
