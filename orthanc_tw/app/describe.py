@@ -34,6 +34,7 @@ def openapi_document() -> JsonObject:
         configuration,
         reactor=absent,
         main_tags=settings.main_tags(configuration),
+        database_uuid="",
         index=absent,
         storage=absent,
         in_thread=absent,

@@ -31,6 +31,8 @@ from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.reader import read_summary
 from orthanc_tw.dicom.summary import InstanceSummary
 from orthanc_tw.dicom.uids import accepted_transfer_syntaxes
+from orthanc_tw.index.gateway import Index
+from orthanc_tw.index.read_only import ReadOnlyIndex
 from orthanc_tw.index.sqlite import SqliteIndex
 from orthanc_tw.jobs.engine import JobsEngineService
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, ArchiveKind
@@ -120,9 +122,12 @@ def make_parts(
     metrics.add_source(job_values(engine.counts))
     streamer = Streamer(in_thread)
     events = JobEventsRoutes(engine, streamer, reactor)
+    read_only = configuration.boolean("ReadOnly")
+    served_index: Index = ReadOnlyIndex(index) if read_only else index
     providers = route_providers(
-        configuration, reactor, main_tags, index, storage, in_thread, metrics, runtime, store,
-        engine, streamer, events, reset, shutdown, log_levels,
+        configuration, reactor, main_tags, index.database_uuid, served_index, storage,
+        in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
+        log_levels,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -135,7 +140,8 @@ def route_providers(
     configuration: Configuration,
     reactor: Any,
     main_tags: MainDicomTags,
-    index: SqliteIndex,
+    database_uuid: str,
+    index: Index,
     storage: FilesystemStorage,
     in_thread: InThread,
     metrics: Metrics,
@@ -170,8 +176,7 @@ def route_providers(
     metadata = Metadata(index, reactor, check_revisions=check_revisions)
 
     providers: list[RouteProvider] = [
-        SystemRoutes(index, settings.system(configuration, main_tags, index.database_uuid)),
-        UploadRoutes(Uploader(store, in_thread, settings.uploads(configuration))),
+        SystemRoutes(index, settings.system(configuration, main_tags, database_uuid)),
         ResourceRoutes(browser, deleter, streamer.send_chunks, levels),
         TagRoutes(
             Instances(index, documents), documents, files, streamer.send_chunks, in_thread, levels
@@ -197,6 +202,9 @@ def route_providers(
         SliceRoutes(index),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
     ]
+    if not configuration.boolean("ReadOnly"):
+        uploader = Uploader(store, in_thread, settings.uploads(configuration))
+        providers.append(UploadRoutes(uploader))
     providers.append(OpenApiRoutes(providers))
     return providers
 

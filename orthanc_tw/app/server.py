@@ -125,10 +125,11 @@ class Server(MultiService):
         )
         self._listening.serve(self._parts.root, self._parts.metrics)
         self._parts.engine.setServiceParent(self)  # type: ignore[no-untyped-call]
-        stability = StabilityService(
-            self._index, settings.stable_age(self._configuration), self._reactor, time.time
-        )
-        stability.setServiceParent(self)  # type: ignore[no-untyped-call]
+        if not self._configuration.boolean("ReadOnly"):
+            stability = StabilityService(
+                self._index, settings.stable_age(self._configuration), self._reactor, time.time
+            )
+            stability.setServiceParent(self)  # type: ignore[no-untyped-call]
         super().privilegedStartService()  # type: ignore[no-untyped-call]
 
     def startService(self) -> None:
@@ -141,8 +142,9 @@ class Server(MultiService):
         self._pool.start()
         self._pool_started = True
         super().startService()  # type: ignore[no-untyped-call]
-        sweeping = sweep(self._parts.storage, self._index, self.in_thread)
-        sweeping.addErrback(partial(self._log.failure, "Sweeping the storage area"))
+        if not self._configuration.boolean("ReadOnly"):
+            sweeping = sweep(self._parts.storage, self._index, self.in_thread)
+            sweeping.addErrback(partial(self._log.failure, "Sweeping the storage area"))
         # Nobody may ask for a job that is known, but not yet to the engine.
         self._ready = self._parts.engine.when_ready()
         self._ready.addCallback(lambda _: self._accept())

@@ -101,7 +101,10 @@ def maximum_body_bytes(configuration: Configuration) -> int:
 
 def uploads(configuration: Configuration) -> ArchiveLimits:
     """Limits of uploaded archives: what they inflate to counts as if it were sent."""
-    return ArchiveLimits(maximum_bytes=maximum_body_bytes(configuration))
+    return ArchiveLimits(
+        maximum_bytes=maximum_body_bytes(configuration),
+        maximum_entry_bytes=configuration.integer("MaximumFileSizeInArchiveMB") * MB,
+    )
 
 
 def jobs(configuration: Configuration, *, jobs_enabled: bool) -> JobsSettings:
@@ -235,6 +238,7 @@ def system(configuration: Configuration, tags: MainDicomTags, database_uuid: str
         storage_compression=configuration.boolean("StorageCompression"),
         store_md5=configuration.boolean("StoreMD5ForAttachments"),
         user_metadata=configuration.mapping("UserMetadata"),
+        read_only=configuration.boolean("ReadOnly"),
         performance={
             "ConcurrentJobs": concurrent_jobs(configuration),
             "CpuCount": os.cpu_count() or 1,

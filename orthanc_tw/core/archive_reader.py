@@ -11,7 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
@@ -34,11 +34,13 @@ class ArchiveLimits:
     """What an uploaded archive may ask for; 0 is no limit.
 
     :ivar maximum_bytes: of all that is inflated (``MaximumRequestBodySizeMB``)
+    :ivar maximum_entry_bytes: of each file of a ZIP (``MaximumFileSizeInArchiveMB``)
     :ivar maximum_entries: of the directory of a ZIP, or of a multipart form
     :ivar maximum_ratio: inflated to received bytes, looked at from `RATIO_FROM_BYTES` on
     """
 
     maximum_bytes: int = 0
+    maximum_entry_bytes: int = 0
     maximum_entries: int = 100_000
     maximum_ratio: int = 300
 
@@ -56,10 +58,17 @@ class _Budget:
         self._limits = limits
         self._received = max(received_bytes, 1)
         self._inflated = 0
+        self._entry = 0
+
+    def next_entry(self) -> None:
+        self._entry = 0
 
     def spend(self, size_bytes: int) -> None:
         self._inflated += size_bytes
+        self._entry += size_bytes
         limits = self._limits
+        if 0 < limits.maximum_entry_bytes < self._entry:
+            raise _too_large(f"has a file of more than {limits.maximum_entry_bytes} bytes")
         if 0 < limits.maximum_bytes < self._inflated:
             raise _too_large(f"inflates to more than {limits.maximum_bytes} bytes")
         if (
@@ -130,7 +139,7 @@ def gunzip(body: Spool, target: Spool, limits: ArchiveLimits) -> None:
 
     :raises OrthancError: BAD_FILE_FORMAT if it is no gzip, or damaged; 413; FULL_STORAGE
     """
-    budget = _Budget(limits, body.size_bytes)
+    budget = _Budget(replace(limits, maximum_entry_bytes=0), body.size_bytes)
     with body.reader() as file:
         pending = file.read(PIECE_BYTES)
         while pending:
@@ -162,6 +171,7 @@ def _extract(
                 f"The ZIP archive uses compression method {info.compress_type}, "
                 "only stored and deflated entries are supported",
             )
+        budget.next_entry()
         with archive.open(info) as entry:
             while piece := entry.read(PIECE_BYTES):
                 budget.spend(len(piece))

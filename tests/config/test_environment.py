@@ -14,7 +14,7 @@ class EnvironmentTests(Case):
             ORTHANC__NAME="x",
             ORTHANC__DICOM_AET="AET",
             ORTHANC__HTTP_PORT="8043",
-            ORTHANC__CASE_SENSITIVE_PN="true",
+            ORTHANC__STORAGE_COMPRESSION="true",
             ORTHANC__STORE_MD5_FOR_ATTACHMENTS="false",
         )
         self.assertEqual(
@@ -23,7 +23,7 @@ class EnvironmentTests(Case):
                 "Name": "x",
                 "DicomAet": "AET",
                 "HttpPort": 8043,
-                "CaseSensitivePN": True,
+                "StorageCompression": True,
                 "StoreMD5ForAttachments": False,
             },
         )

@@ -33,7 +33,6 @@ GENERAL = Topic(
             STRING,
             None,
             "Folder of large temporary files, such as archives made by jobs",
-            honoured=True,
             minimum=1,
             is_path=True,
             example="/var/tmp/orthanc",
@@ -90,7 +89,6 @@ GENERAL = Topic(
             BOOLEAN,
             True,
             "Whether DICOM files are kept, or indexed only",
-            honoured=True,
         ),
         Option(
             "StoreMD5ForAttachments",
@@ -134,7 +132,6 @@ GENERAL = Topic(
             STRING,
             None,
             "Locale for collation and upper case; unset: that of the system",
-            honoured=True,
             example="en_US.UTF-8",
         ),
         Option(

@@ -117,7 +117,6 @@ FIND = Topic(
             BOOLEAN,
             False,
             "Whether case counts when person names are searched",
-            honoured=True,
         ),
         Option(
             "LimitFindResults",

@@ -122,6 +122,14 @@ class ArchiveTests(SynchronousTestCase):
         answer = composition.upload(zipped({"a": b"\0" * 60_000, "b": b"\0" * 60_000}))
         self._check_refused(composition, answer, 413, "100000 bytes")
 
+    def test_large_entry(self):
+        """An archive may be larger than each of its files may be."""
+        composition = Composition(limits=ArchiveLimits(maximum_entry_bytes=50_000))
+        answer = composition.upload(zipped({"a": b"x" * 60_000}))
+        self._check_refused(composition, answer, 413, "a file of more than 50000 bytes")
+        answer = composition.upload(zipped({"a": b"x" * 40_000, "b": b"x" * 40_000}))
+        self.assertEqual(answer.json(), [])
+
     def test_gzip_bomb(self):
         """So is a gzip body."""
         composition = Composition(limits=ArchiveLimits(maximum_bytes=100_000))

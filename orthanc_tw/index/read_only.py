@@ -1,0 +1,45 @@
+"""The database of a server that was started with ``ReadOnly``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, fail
+
+from orthanc_tw.index.gateway import Index, ReadTransaction, WriteTransaction
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+
+T = TypeVar("T")
+
+
+class ReadOnlyIndex:
+    """Reads of another index; every write is refused. Source: topic 04 of the corpus.
+
+    :param index: the database, which jobs go on writing their own rows to
+    """
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def write(self, fn: Callable[[WriteTransaction], T]) -> Deferred[T]:
+        """Fails with READ_ONLY; ``fn`` does not run."""
+        return fail(
+            OrthancError(
+                ErrorCode.READ_ONLY,
+                "The DB is trying to execute a ReadWrite transaction while Orthanc has been "
+                "started in ReadOnly mode.",
+            )
+        )
+
+    def read(self, fn: Callable[[ReadTransaction], T]) -> Deferred[T]:
+        """As of the other index."""
+        return self._index.read(fn)
+
+    def read_now(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """As of the other index."""
+        return self._index.read_now(fn)
+
+    def close(self) -> Deferred[None]:
+        """As of the other index."""
+        return self._index.close()

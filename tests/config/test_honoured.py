@@ -1,0 +1,28 @@
+"""What the catalogue says of itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import orthanc_tw
+from orthanc_tw.config.options import OPTIONS
+
+
+class HonouredTests(SynchronousTestCase):
+    def test_read(self) -> None:
+        """An option is marked as honoured if, and only if, something reads it."""
+        package = Path(orthanc_tw.__file__).parent
+        catalogue = package / "config" / "options"
+        source = " ".join(
+            path.read_text(encoding="utf-8")
+            for path in package.rglob("*.py")
+            if catalogue not in path.parents
+        )
+        reader = r"\b(?:boolean|integer|number|text|strings|mapping|paths?|is_set|get|optional_\w+)"
+        read = set(re.findall(reader + r"\(\s*\"(\w+)\"", source))
+        honoured = {option.name for option in OPTIONS.values() if option.honoured}
+        self.assertEqual(honoured - read, set())
+        self.assertEqual(set(OPTIONS) & read - honoured, set())
