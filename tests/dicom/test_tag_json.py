@@ -123,7 +123,7 @@ class ValueTests(SynchronousTestCase):
         data = dicom_file(element(0x0040A160, "UT", b"x" * 1_000_000))
         file = CountingFile(data)
         self.assertEqual(tags_json(file, TagFormat.SHORT), {"0040,a160": None})
-        self.assertLess(file.read_bytes, 1000)
+        self.assertLess(file.read_bytes, 10_000)  # a window of the file
 
     def test_unknown_vr(self) -> None:
         """Text under VR UN is shown as it is where the dictionary has text; nothing else is."""
