@@ -25,7 +25,7 @@ from orthanc_tw.core.metric_sources import index_values, job_values
 from orthanc_tw.core.names import metadata_names
 from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.runtime import RuntimeOptions
-from orthanc_tw.core.store import InstanceStore
+from orthanc_tw.core.store import InstanceStore, Spawn
 from orthanc_tw.core.upload import Uploader
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.reader import read_summary
@@ -87,6 +87,7 @@ def make_parts(
     index: SqliteIndex,
     storage: FilesystemStorage,
     in_thread: InThread,
+    spawn: Spawn,
     *,
     jobs_enabled: bool,
     reset: Callable[[], None],
@@ -102,6 +103,7 @@ def make_parts(
         settings.store(configuration, main_tags),
         read_summary=_summary_reader(main_tags, runtime),
         in_thread=in_thread,
+        spawn=spawn,
         clock=time.time,
         observe=metrics.observe,
     )

@@ -111,6 +111,7 @@ class Server:
                 file, size, tags, self.runtime.default_encoding
             ),
             in_thread=in_thread,
+            spawn=lambda work, failed: in_thread(work).addErrback(failed),
             clock=self.clock.seconds,
             timer=lambda: 0.0,
         )
