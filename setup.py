@@ -43,6 +43,7 @@ setup(
     },
     install_requires=[
         "automat>=25.4,<26",
+        "deflate>=0.8,<1",
         "isal>=1.7,<2",
         "klein>=24.8,<25",
         "msgspec>=0.19,<1",
@@ -51,6 +52,7 @@ setup(
         "pydicom>=3.0.1,<4",
         "treq>=24.9,<27",
         "twisted[tls]>=24.11,<27",
+        "zlib-ng>=0.5,<2",
     ],
     extras_require={
         "test": TEST,
