@@ -17,6 +17,7 @@ TEST = [
     "import-linter>=2.0,<3",
     "mypy>=1.11,<3",
     "mypy-zope>=1.0.5,<2",
+    "numpy>=1.24,<3",
     "openapi-spec-validator>=0.7,<1",
     "orthanc-api-client>=0.18,<1",
     "pillow>=10.3,<13",
@@ -42,6 +43,7 @@ setup(
     },
     install_requires=[
         "automat>=25.4,<26",
+        "deflate>=0.8,<1",
         "isal>=1.7,<2",
         "klein>=24.8,<25",
         "msgspec>=0.19,<1",
@@ -50,6 +52,7 @@ setup(
         "pydicom>=3.0.1,<4",
         "treq>=24.9,<27",
         "twisted[tls]>=24.11,<27",
+        "zlib-ng>=0.5,<2",
     ],
     extras_require={
         "test": TEST,

@@ -10,6 +10,7 @@ project = "orthanc-tw"
 author = "the orthanc-tw developers"
 release = version = _VERSION[1] if _VERSION else "0"
 exclude_patterns = ["_build", "configuration-options.rst"]
+extensions = ["sphinx.ext.graphviz"]
 html_theme = "alabaster"
 html_theme_options = {"description": "An Orthanc-compatible DICOM server on Twisted"}
 nitpicky = True

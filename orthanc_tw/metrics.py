@@ -8,6 +8,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/ (version 0.0.4) and
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -106,6 +107,7 @@ class Metrics:
         self._started_s = clock.seconds()
         self._peaks = {name: _Peak() for name in PEAKS}
         self._counts = dict.fromkeys(COUNTS, 0.0)
+        self._lock = threading.Lock()
         self._sources: list[Source] = []
 
     def add_source(self, source: Source) -> None:
@@ -113,20 +115,24 @@ class Metrics:
         self._sources.append(source)
 
     def observe(self, name: str, value: float) -> None:
-        """A duration in milliseconds, for a name of `PEAKS`.
+        """A duration in milliseconds, for a name of `PEAKS`. Any thread.
 
         :raises KeyError: if there is no such metric
         """
         peak = self._peaks[name]
         if self.enabled:
-            peak.observe(self._clock.seconds(), value)
+            with self._lock:
+                peak.observe(self._clock.seconds(), value)
 
     def inc(self, name: str, amount: float = 1) -> None:
-        """Add to a name of `COUNTS`. Levels are kept even while disabled, so as to stay true.
+        """Add to a name of `COUNTS`. Any thread.
+
+        Levels are kept even while disabled, so as to stay true.
 
         :raises KeyError: if there is no such metric
         """
-        self._counts[name] += amount
+        with self._lock:
+            self._counts[name] += amount
 
     def dec(self, name: str, amount: float = 1) -> None:
         """Subtract from a name of `COUNTS`.

@@ -45,6 +45,7 @@ def openapi_document() -> JsonObject:
         streamer=absent,
         events=JobEventsRoutes(absent, absent, absent),
         reset=absent,
+        shutdown=absent,
         log_levels=LogLevels(),
     )
     return document(route for provider in providers for route in provider.routes())

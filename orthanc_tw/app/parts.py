@@ -25,7 +25,7 @@ from orthanc_tw.core.metric_sources import index_values, job_values
 from orthanc_tw.core.names import metadata_names
 from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.runtime import RuntimeOptions
-from orthanc_tw.core.store import InstanceStore
+from orthanc_tw.core.store import InstanceStore, Spawn
 from orthanc_tw.core.upload import Uploader
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.reader import read_summary
@@ -87,9 +87,11 @@ def make_parts(
     index: SqliteIndex,
     storage: FilesystemStorage,
     in_thread: InThread,
+    spawn: Spawn,
     *,
     jobs_enabled: bool,
     reset: Callable[[], None],
+    shutdown: Callable[[], None],
     log_levels: LogLevels,
 ) -> Parts:
     """Wire a server; nothing runs yet."""
@@ -101,6 +103,7 @@ def make_parts(
         settings.store(configuration, main_tags),
         read_summary=_summary_reader(main_tags, runtime),
         in_thread=in_thread,
+        spawn=spawn,
         clock=time.time,
         observe=metrics.observe,
     )
@@ -125,7 +128,8 @@ def make_parts(
     served_index: Index = ReadOnlyIndex(index) if read_only else index
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
-        in_thread, metrics, runtime, store, engine, streamer, events, reset, log_levels,
+        in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
+        log_levels,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -149,6 +153,7 @@ def route_providers(
     streamer: Streamer,
     events: JobEventsRoutes,
     reset: Callable[[], None],
+    shutdown: Callable[[], None],
     log_levels: LogLevels,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
@@ -187,11 +192,11 @@ def route_providers(
             levels,
         ),
         LabelRoutes(index, levels),
-        ChangeRoutes(index),
+        ChangeRoutes(index, streamer.send_chunks),
         FindRoutes(
             index, finder, browser, deleter, names, indexed, find_settings, streamer.send_chunks
         ),
-        ToolsRoutes(index, reactor, uuid.uuid4, reset=reset, shutdown=reactor.stop),
+        ToolsRoutes(index, reactor, uuid.uuid4, reset=reset, shutdown=shutdown),
         SettingsRoutes(runtime, log_levels, metrics, accepted_transfer_syntaxes),
         ArchiveRoutes(index, engine, streamer, settings.archives(configuration)),
         JobsRoutes(engine, streamer),

@@ -12,20 +12,21 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, DeferredList, succeed
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 
 from orthanc_tw.app import settings
 from orthanc_tw.app.listening import Listening
 from orthanc_tw.app.parts import Parts, make_parts
 from orthanc_tw.app.stability import StabilityService
+from orthanc_tw.app.threads import Mailbox, Threads
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.sweep import sweep
 from orthanc_tw.index.connection import IndexSettings
@@ -64,8 +65,8 @@ class Server(MultiService):
         self._jobs_enabled = jobs_enabled
         self._log_levels = log_levels
         self._main_tags = settings.main_tags(configuration)
-        self._pool = ThreadPool(1, THREADS, "orthanc-tw")
-        self._pool_started = False
+        self._mailbox = Mailbox(reactor.callFromThread)
+        self._threads = Threads(THREADS, self._mailbox.tell)
         self._listening: Listening | None = None
         self._index: SqliteIndex | None = None
         self._parts: Parts | None = None
@@ -103,7 +104,7 @@ class Server(MultiService):
         try:
             self._index = open_index(
                 IndexSettings(directory=str(folders.index)),
-                call_from_thread=self._reactor.callFromThread,
+                call_from_thread=self._mailbox.tell,
                 new_uuid=new_uuid,
             )
         except OrthancError as error:
@@ -116,8 +117,10 @@ class Server(MultiService):
             self._index,
             storage,
             self.in_thread,
+            self._threads.spawn,
             jobs_enabled=self._jobs_enabled,
             reset=self._reset,
+            shutdown=self._shut_down,
             log_levels=self._log_levels,
         )
         self._listening.serve(self._parts.root, self._parts.metrics)
@@ -136,8 +139,6 @@ class Server(MultiService):
         # the default of 5 ms a busy reactor thread starves the writer (measured: 4 uploads at
         # once are stored three times as fast).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
-        self._pool.start()
-        self._pool_started = True
         super().startService()  # type: ignore[no-untyped-call]
         if not self._configuration.boolean("ReadOnly"):
             sweeping = sweep(self._parts.storage, self._index, self.in_thread)
@@ -174,22 +175,27 @@ class Server(MultiService):
             await self._listening.end()
         if self._index is not None:
             await self._index.close()
-        if self._pool_started:
-            self._pool.stop()
+        self._threads.stop()
         if self._parts is not None:
             # A thread that wrote for a client that is gone has nobody left to tell.
             self._parts.storage.clear_spool()
 
     def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
         """Run a blocking function in a thread of this server's pool."""
-        return deferToThreadPool(self._reactor, self._pool, function, *args, **kwargs)
+        return self._threads.run(function, *args, **kwargs)
 
     def _observe_storage(self, name: str, value: float) -> None:
         """Take a figure of the storage area, which is told in threads."""
         if self._parts is not None:
             metrics = self._parts.metrics
             put = metrics.inc if name.endswith("_bytes") else metrics.observe
-            self._reactor.callFromThread(put, name, value)
+            put(name, value)
+
+    def _shut_down(self) -> None:
+        """End the process in order, as it was asked to."""
+        self._log.warn("The server stops, as it was asked to")
+        with suppress(ReactorNotRunning):  # asked twice
+            self._reactor.stop()
 
     def _reset(self) -> None:
         """Start again in this process: everything is closed, then opened as at the start."""
@@ -201,7 +207,7 @@ class Server(MultiService):
         await self.stopService()
         for service in list(self):
             await DeferredList([_detached(service)])
-        self._pool = ThreadPool(1, THREADS, "orthanc-tw")
+        self._threads = Threads(THREADS, self._mailbox.tell)
         self.privilegedStartService()
         self.startService()
 

@@ -39,7 +39,17 @@ from orthanc_tw.startup import StartupError
 
 MB = 1024 * 1024
 #: Libraries that ``/system`` names.
-LIBRARIES = ("twisted", "klein", "pydicom", "treq", "prometheus-client", "isal", "automat")
+LIBRARIES = (
+    "twisted",
+    "klein",
+    "pydicom",
+    "treq",
+    "prometheus-client",
+    "isal",
+    "deflate",
+    "zlib-ng",
+    "automat",
+)
 
 
 @dataclass(frozen=True, slots=True)

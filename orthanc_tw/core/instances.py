@@ -41,12 +41,12 @@ class Instances:
 
         :raises OrthancError: UNKNOWN_RESOURCE
         """
-
-        def read(tx: ReadTransaction) -> StoredInstance:
-            row = require(tx, ResourceType.INSTANCE, public_id)
-            return StoredInstance(public_id, _file(tx, row.internal_id))
-
-        return self._index.read_now(read)
+        file = self._index.read_one(
+            lambda tx: tx.attachment_of(ResourceType.INSTANCE, public_id, ContentType.DICOM)
+        )
+        if file is None:
+            raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
+        return StoredInstance(public_id, file)
 
     async def any_of(self, level: ResourceType, public_id: str) -> StoredInstance:
         """The instance whose file speaks for a resource: the first by public identifier.

@@ -1,7 +1,8 @@
 """Ingest: the one way into the server, whatever the door (HTTP, DIMSE, a peer, a job).
 
 summary of the header -> file made durable -> row. Success is told when both are on disk.
-Runs in the reactor thread, but for the commit of the file. PS3.10 files only: pixels are
+Runs in the reactor thread, but for the commit of the file, whose thread hands over to the
+writer of the index by itself. PS3.10 files only: pixels are
 never looked at.
 """
 
@@ -22,10 +23,8 @@ from orthanc_tw.index.gateway import (
     Attachment,
     Index,
     NewInstance,
-    ReadTransaction,
     StorageLimits,
     StoreOutcome,
-    WriteTransaction,
 )
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
@@ -34,6 +33,7 @@ from orthanc_tw.storage.interface import Spool, Storage, StoredFile
 
 InThread = Callable[..., Deferred[Any]]
 ReadSummary = Callable[[BinaryIO, int], InstanceSummary]
+Spawn = Callable[[Callable[[], None], Callable[[Failure], object]], object]
 Extra = Mapping[ResourceType, Mapping[int, str]]
 
 # Reading the header of anything larger than this may have to wait for the disk.
@@ -74,6 +74,8 @@ class InstanceStore:
     :param storage: the storage area
     :param read_summary: reads the header of a file: ``read_summary(file, size_bytes)``
     :param in_thread: runs a function in a thread, Deferred of its result
+    :param spawn: ``spawn(work, failed)`` runs a function in a thread; if it raises, ``failed``
+        gets the Failure in the reactor thread
     :param clock: the time, POSIX seconds
     :param timer: monotonic seconds, for durations
     :param observe: ``observe(metric, value)``
@@ -89,6 +91,7 @@ class InstanceStore:
         *,
         read_summary: ReadSummary,
         in_thread: InThread,
+        spawn: Spawn,
         clock: Callable[[], float],
         timer: Callable[[], float] = time.perf_counter,
         observe: Callable[[str, float], None] = lambda name, value: None,
@@ -98,6 +101,7 @@ class InstanceStore:
         self._settings = settings
         self._read_summary = read_summary
         self._in_thread = in_thread
+        self._spawn = spawn
         self._clock = clock
         self._timer = timer
         self._observe = observe
@@ -170,9 +174,21 @@ class InstanceStore:
 
 
 class _Ingest:
-    """One ingest on its way. Callbacks in the order of its methods."""
+    """One ingest on its way: `summarized`, `_commit` in a thread, `_written`, `_finish`."""
 
-    __slots__ = ("_extra", "_ids", "_origin", "_spool", "_started", "_store", "_summary", "done")
+    __slots__ = (
+        "_date",
+        "_extra",
+        "_file",
+        "_ids",
+        "_now_s",
+        "_origin",
+        "_spool",
+        "_started",
+        "_store",
+        "_summary",
+        "done",
+    )
 
     def __init__(
         self,
@@ -187,7 +203,8 @@ class _Ingest:
         self._origin = origin
         self._extra = extra
         self._started = started
-        self._ids: list[str] = []
+        self._ids: tuple[str, ...] = ()
+        self._file: StoredFile | None = None
         # On its own, not the end of the chain: cancelling it does not stop the ingest, and it
         # swallows the late result.
         self.done: Deferred[StoreResult] = Deferred()
@@ -195,31 +212,27 @@ class _Ingest:
     def summarized(self, summary: InstanceSummary) -> None:
         store = self._store
         self._summary = summary
-        identifiers = summary.identifiers
-        self._ids = [identifiers.public_id(level) for level in ResourceType]
+        self._now_s, self._date = store._now()
+        self._ids = summary.identifiers.public_ids()
         if store._settings.overwrite is OverwriteInstances.NEVER:
             instance = self._ids[-1]
-
-            def known(tx: ReadTransaction) -> bool:
-                return tx.lookup(instance, ResourceType.INSTANCE) is not None
-
-            if store._index.read_now(known):
+            if store._index.read_one(
+                lambda tx: tx.lookup(instance, ResourceType.INSTANCE) is not None
+            ):
                 self._finish(StoreStatus.ALREADY_STORED)
                 return
-        committing = store._in_thread(
-            store._storage.commit, self._spool, compress=store._settings.compress
-        )
-        committing.addCallback(self._committed)
-        committing.addErrback(self.failed)
+        store._spawn(self._commit, self.failed)
 
-    def _committed(self, file: StoredFile) -> Deferred[None]:
+    def _commit(self) -> None:
+        """Make the file durable and submit its row. In a thread."""
         store = self._store
         settings = store._settings
-        now_s, date = store._now()
+        file = store._storage.commit(self._spool, compress=settings.compress)
+        self._file = file
         summary = self._summary
         instance = NewInstance(
             resources=new_resources(
-                summary, self._ids, self._origin, settings.signatures, date, self._extra
+                summary, self._ids, self._origin, settings.signatures, self._date, self._extra
             ),
             attachment=Attachment(
                 uuid=file.uuid,
@@ -230,38 +243,39 @@ class _Ingest:
                 stored_md5=file.stored_md5,
                 compression=file.compression,
             ),
-            date=date,
-            now_s=now_s,
+            date=self._date,
+            now_s=self._now_s,
             overwrite=settings.overwrite,
             expected_instances=summary.expected_instances,
         )
+        store._index.submit(lambda tx: tx.store_instance(instance, settings.limits), self._written)
 
-        def write(tx: WriteTransaction) -> StoreOutcome:
-            return tx.store_instance(instance, settings.limits)
+    def _written(self, outcome: StoreOutcome | Failure) -> None:
+        if isinstance(outcome, Failure):
+            self.failed(outcome)
+            return
+        if outcome.status is StoreStatus.SUCCESS:
+            self._store.delete_files(tuple(outcome.removed))
+            self._finish(StoreStatus.SUCCESS)
+            return
+        self._delete_file()
+        self._finish(outcome.status)
 
-        def written(outcome: StoreOutcome) -> None:
-            if outcome.status is not StoreStatus.SUCCESS:
-                store.delete_files((file.uuid,))
-            store.delete_files(tuple(outcome.removed))
-            self._finish(outcome.status)
-
-        def not_written(failure: Failure) -> Failure:
-            store.delete_files((file.uuid,))
-            return failure
-
-        writing = store._index.write(write)
-        return writing.addCallbacks(written, not_written)
+    def _delete_file(self) -> None:
+        if self._file is not None:
+            self._store.delete_files((self._file.uuid,))
 
     def failed(self, failure: Failure) -> None:
+        self._delete_file()
         self._spool.discard()
         self._store._ended(self._started)
         self.done.errback(failure)
 
     def _finish(self, status: StoreStatus) -> None:
-        if status is StoreStatus.STORAGE_FULL:
-            self.failed(Failure(OrthancError(ErrorCode.FULL_STORAGE)))
-            return
         self._spool.discard()
         self._store._ended(self._started)
+        if status is StoreStatus.STORAGE_FULL:
+            self.done.errback(OrthancError(ErrorCode.FULL_STORAGE))
+            return
         patient, study, series, instance = self._ids
         self.done.callback(StoreResult(status, patient, study, series, instance))

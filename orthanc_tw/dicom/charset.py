@@ -73,6 +73,8 @@ class Encoding(enum.Enum):
         return found
 
 
+_ASCII = Encoding.ASCII  # a member that is looked up for each value costs more than decoding it
+
 _CODECS = {
     Encoding.ASCII: "ascii",
     Encoding.UTF8: "utf-8",
@@ -163,7 +165,7 @@ class CharacterSet:
 
         :param is_person_name: VR is PN, so that ``^`` and ``=`` end a code extension as well
         """
-        if value.isascii() and b"\x1b" not in value and self.encoding is not Encoding.ASCII:
+        if value.isascii() and b"\x1b" not in value and self.encoding is not _ASCII:
             return value.decode("ascii")
         if self.standard_codecs:
             return self._decode_standard(value, is_person_name)

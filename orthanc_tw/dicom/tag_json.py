@@ -28,6 +28,16 @@ BINARY_VRS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SV", "UN", "UV"))
 _FLOATS = {"FD": "d", "FL": "f"}
 _SHORT_TEXT = ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "PN", "SH", "TM", "UC", "UI")
 _TEXT = frozenset((*_SHORT_TEXT, "LT", "ST", "UR", "UT"))
+_UNPADDED = frozenset(("UI", "UN"))
+# By VR, by whether the file is little endian
+_BINARY = {
+    vr: (struct.Struct(">" + code), struct.Struct("<" + code))
+    for vr, code in {**_NUMBERS, **_FLOATS, "AT": "HH"}.items()
+}
+_SHOWN = _TEXT | _BINARY.keys()
+# One byte of a value becomes fewer bytes of UTF-8 text than this. The most is 24 for 4 bytes:
+# "-1.1754943508222875e-38" and a backslash
+_MAX_GROWTH = 8
 
 
 class TagFormat(enum.Enum):
@@ -44,6 +54,10 @@ class TagFormat(enum.Enum):
             if candidate.value in arguments:
                 return candidate
         return default
+
+
+# Looking a member of an enumeration up takes as long as all else that adding a tag does
+_SHORT, _SIMPLIFY = TagFormat.SHORT, TagFormat.SIMPLIFY
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +126,13 @@ def item_json(
         code_extensions=options.code_extensions,
     )
     target: JsonObject = {}
-    for element in item:
+    dictionary = options.dictionary
+    for element in item.elements.values():
         if element.items is not None:
             kind, value = "Sequence", sequence_json(document, element, tag_format, options)
         else:
             kind, value = _leaf(document, item, element, character_set, options)
-        creator = element.private_creator
-        add_tag(target, element.tag, creator, kind, value, tag_format, options.dictionary)
+        add_tag(target, element.tag, element.private_creator, kind, value, tag_format, dictionary)
     return target
 
 
@@ -139,16 +153,17 @@ def add_tag(
     dictionary: UserDictionary | None = None,
 ) -> None:
     """Add one tag to a JSON object of that format; ``kind`` is the ``Type`` of ``full``."""
-    if tag_format is TagFormat.SIMPLIFY:
-        target[tag_name(tag, private_creator, dictionary)] = value
-    elif tag_format is TagFormat.SHORT:
+    if tag_format is _SHORT:
         target[format_tag(tag)] = value
-    else:
-        name = tag_name(tag, private_creator, dictionary)
-        shown: JsonObject = {"Name": name, "Type": kind, "Value": value}
-        if private_creator and is_private(tag):
-            shown["PrivateCreator"] = private_creator
-        target[format_tag(tag)] = shown
+        return
+    name = tag_name(tag, private_creator, dictionary)
+    if tag_format is _SIMPLIFY:
+        target[name] = value
+        return
+    shown: JsonObject = {"Name": name, "Type": kind, "Value": value}
+    if private_creator and is_private(tag):
+        shown["PrivateCreator"] = private_creator
+    target[format_tag(tag)] = shown
 
 
 def element_text(
@@ -173,15 +188,19 @@ def _leaf(
     character_set: CharacterSet,
     options: TagOptions,
 ) -> tuple[str, JsonValue]:
-    if not _is_shown(element, options.dictionary):
+    if element.vr not in _SHOWN and not _is_shown(element, options.dictionary):
         return "Null", None
-    limited = options.max_text_bytes and element.tag not in options.ignore_length
+    value = element.inline
+    limit = options.max_text_bytes
+    if value is not None and len(value) * _MAX_GROWTH <= limit:
+        return "String", value_text(value, element.vr, item.little_endian, character_set)
+    limited = limit and element.tag not in options.ignore_length
     # UTF-8 is no shorter than half of what any encoding, with padding, takes
-    most = 64 * options.max_text_bytes if limited else _MAX_READ_BYTES
+    most = 64 * limit if limited else _MAX_READ_BYTES
     if element.length > most:
         return "TooLong", None
     text = value_text(document.read(element), element.vr, item.little_endian, character_set)
-    if limited and len(text.encode("utf-8", "replace")) > options.max_text_bytes:
+    if limited and len(text.encode("utf-8", "replace")) > limit:
         return "TooLong", None
     return "String", text
 
@@ -191,30 +210,30 @@ def _is_shown(element: Element, dictionary: UserDictionary | None) -> bool:
     if element.vr == "UN":
         vr = dictionary_vr(element.tag, element.private_creator, dictionary=dictionary)
         return vr in _TEXT
-    return (
-        element.vr in _TEXT or element.vr in _NUMBERS or element.vr in _FLOATS or element.vr == "AT"
-    )
+    return element.vr in _SHOWN
 
 
 def value_text(value: bytes, vr: str, little_endian: bool, character_set: CharacterSet) -> str:
     """Text of the bytes of a value: numbers and tags too, several joined by backslashes."""
-    order = "<" if little_endian else ">"
-    if vr in _NUMBERS:
-        return "\\".join(map(str, _unpack(value, order + _NUMBERS[vr])))
-    if vr in _FLOATS:
-        # 17 significant digits, even of a single: what Orthanc shows
-        return "\\".join(f"{number:.17g}" for number in _unpack(value, order + _FLOATS[vr]))
-    if vr == "AT":
-        numbers = _unpack(value, order + "HH")
-        pairs = zip(numbers[::2], numbers[1::2], strict=True)
-        return "\\".join(f"{group:04x},{element:04x}" for group, element in pairs)
+    if vr in _BINARY:
+        return _number_text(value, _BINARY[vr][little_endian], vr)
     # As DCMTK has it: text ends with the first NUL, trailing spaces are padding, leading ones
     # are not; in a UID and where the VR is unknown, spaces are no padding
-    text = character_set.decode(value.split(b"\0", 1)[0], is_person_name=vr == "PN")
-    return text if vr in ("UI", "UN") else text.rstrip(" ")
+    if b"\0" in value:
+        value = value[: value.index(b"\0")]
+    text = character_set.decode(value, is_person_name=vr == "PN")
+    return text if vr in _UNPADDED else text.rstrip(" ")
 
 
-def _unpack(value: bytes, code: str) -> list[int | float]:
-    record = struct.Struct(code)
-    usable = len(value) // record.size * record.size
-    return [number for numbers in record.iter_unpack(value[:usable]) for number in numbers]
+def _number_text(value: bytes, record: struct.Struct, vr: str) -> str:
+    size = record.size
+    if len(value) == size and vr in _NUMBERS:
+        return str(record.unpack(value)[0])
+    usable = len(value) // size * size
+    numbers = record.iter_unpack(value[:usable])
+    if vr in _NUMBERS:
+        return "\\".join([str(number) for (number,) in numbers])
+    if vr == "AT":
+        return "\\".join([f"{group:04x},{element:04x}" for group, element in numbers])
+    # 17 significant digits, even of a single: what Orthanc shows
+    return "\\".join([f"{number:.17g}" for (number,) in numbers])

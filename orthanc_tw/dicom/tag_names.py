@@ -45,8 +45,11 @@ def tag_name(
     :param private_creator: value of the private creator element of its block, if it has one
     :param dictionary: elements that option ``Dictionary`` adds
     """
-    entry = _user_entry(tag, private_creator, dictionary)
-    return entry.name if entry else _tag_name(tag, private_creator)
+    if dictionary:
+        entry = _user_entry(tag, private_creator, dictionary)
+        if entry:
+            return entry.name
+    return _tag_name(tag, private_creator)
 
 
 def dictionary_vr(
@@ -59,14 +62,17 @@ def dictionary_vr(
 
     :param signed: whether PixelRepresentation of the data set is 1 (``US or SS``)
     """
-    entry = _user_entry(tag, private_creator, dictionary)
-    return entry.vr if entry else _dictionary_vr(tag, private_creator, signed)
+    if dictionary:
+        entry = _user_entry(tag, private_creator, dictionary)
+        if entry:
+            return entry.vr
+    return _dictionary_vr(tag, private_creator, signed)
 
 
 def _user_entry(
-    tag: int, private_creator: str | None, dictionary: UserDictionary | None
+    tag: int, private_creator: str | None, dictionary: UserDictionary
 ) -> DictionaryEntry | None:
-    entry = dictionary.by_tag.get(tag) if dictionary else None
+    entry = dictionary.by_tag.get(tag)
     return entry if entry and entry.creator == private_creator else None
 
 

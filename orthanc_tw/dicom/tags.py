@@ -53,6 +53,7 @@ class UserDictionary:
 _NO_ENTRIES = UserDictionary()
 
 
+@lru_cache(maxsize=8192)
 def format_tag(tag: int) -> str:
     """``gggg,eeee`` in lower case, as in the REST API."""
     return f"{tag >> 16:04x},{tag & 0xFFFF:04x}"

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
@@ -292,6 +293,12 @@ class ReadTransaction(Protocol):
     ) -> Sequence[ResourceRecord]: ...
     def attachments(self, internal_id: int) -> Sequence[Attachment]: ...
     def attachment(self, internal_id: int, content_type: int) -> Attachment | None: ...
+    def attachment_of(
+        self, level: ResourceType, public_id: str, content_type: int
+    ) -> Attachment | None:
+        """The attachment of a resource; None if either is not there."""
+        ...
+
     def attachment_uuids(self, after: str, limit: int) -> Sequence[str]:
         """Storage UUIDs in order, for the sweep at start."""
         ...
@@ -355,10 +362,16 @@ class WriteTransaction(ReadTransaction, Protocol):
 
 
 class Index(Protocol):
-    """The database. Every method is called from the reactor thread."""
+    """The database. Every method but `submit` is called from the reactor thread."""
 
     def write(self, fn: Callable[[WriteTransaction], T]) -> Deferred[T]:
         """Run ``fn`` on the writer thread; fires after the commit, or fails with what it raised."""
+        ...
+
+    def submit(
+        self, fn: Callable[[WriteTransaction], T], ended: Callable[[T | Failure], object]
+    ) -> None:
+        """As `write`, from any thread: ``ended`` is called in the reactor thread."""
         ...
 
     def read(self, fn: Callable[[ReadTransaction], T]) -> Deferred[T]:
@@ -367,6 +380,13 @@ class Index(Protocol):
 
     def read_now(self, fn: Callable[[ReadTransaction], T]) -> T:
         """Run a point look-up in this thread, on a connection of its own."""
+        ...
+
+    def read_one(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """As `read_now`, for an ``fn`` that does `lookup` or `attachment_of`, once.
+
+        Each is one statement, which is a snapshot without a transaction around it.
+        """
         ...
 
     def close(self) -> Deferred[None]:

@@ -188,6 +188,18 @@ class SqliteReadTransaction:
         ).fetchone()
         return None if row is None else attachment_row(row)
 
+    def attachment_of(
+        self, level: ResourceType, public_id: str, content_type: int
+    ) -> Attachment | None:
+        """The attachment of a resource, or None."""
+        row = self._execute(
+            f"SELECT {ATTACHMENT_COLUMNS} FROM resources r CROSS JOIN attachments a"
+            " ON a.internal_id = r.internal_id"
+            " WHERE r.level = ? AND r.public_id = ? AND a.content_type = ?",
+            (int(level), public_id, int(content_type)),
+        ).fetchone()
+        return None if row is None else attachment_row(row)
+
     def attachment_uuids(self, after: str, limit: int) -> Sequence[str]:
         """Storage UUIDs greater than ``after``, in order."""
         return [

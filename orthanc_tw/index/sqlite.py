@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
 
 from orthanc_tw.index.connection import IndexSettings, check_library, connect, has_trigrams
 from orthanc_tw.index.gateway import ReadTransaction, WriteTransaction
 from orthanc_tw.index.lock import DirectoryLock
 from orthanc_tw.index.migrations import Schema, load_schema, prepare
 from orthanc_tw.index.read_transaction import SqliteReadTransaction
-from orthanc_tw.index.workers import CallFromThread, Readers, Writer, run_read
+from orthanc_tw.index.workers import CallFromThread, Readers, Writer, run_one, run_read
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 T = TypeVar("T")
@@ -69,7 +70,20 @@ class SqliteIndex:
         """
         if self._closed is not None:
             return fail(_closed_error())
-        return cast("Deferred[T]", self._writer.put(fn))
+        deferred: Deferred[T] = Deferred()
+        self._writer.put(fn, deferred.callback)
+        return deferred
+
+    def submit(
+        self, fn: Callable[[WriteTransaction], T], ended: Callable[[T | Failure], object]
+    ) -> None:
+        """As `write`, from any thread; ``ended`` is called in the reactor thread.
+
+        :raises OrthancError: DATABASE_UNAVAILABLE if it is closed
+        """
+        if self._closed is not None:
+            raise _closed_error()
+        self._writer.put(fn, ended)
 
     def read(self, fn: Callable[[ReadTransaction], T]) -> Deferred[T]:
         """Run ``fn`` on a reader thread, over a snapshot of what is committed."""
@@ -82,6 +96,12 @@ class SqliteIndex:
         if self._closed is not None:
             raise _closed_error()
         return cast(T, run_read(self._connection, self._transaction, fn))
+
+    def read_one(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """As `read_now`, for a function of one statement."""
+        if self._closed is not None:
+            raise _closed_error()
+        return cast(T, run_one(self._transaction, fn))
 
     def close(self) -> Deferred[None]:
         """Finish what is queued, check-point, close every connection, let go of the lock."""

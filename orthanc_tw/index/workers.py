@@ -21,17 +21,19 @@ from orthanc_tw.index.read_transaction import SqliteReadTransaction
 
 CallFromThread = Callable[..., object]
 ReadFunction = Callable[[ReadTransaction], object]
-_Write = tuple[WriteFunction, "Deferred[Any]"]
-_Read = tuple[ReadFunction, "Deferred[Any]"]
+Ended = Callable[[Any], object]
+_Write = tuple[WriteFunction, Ended]
+_Read = tuple[ReadFunction, Ended]
 
 
-def _fire(deferreds: list[Deferred[Any]], results: list[object]) -> None:
-    for deferred, result in zip(deferreds, results, strict=True):
+def _fire(ends: list[Ended], results: list[object]) -> None:
+    for ended, result in zip(ends, results, strict=True):
         if isinstance(result, Deferred):
-            deferred.errback(TypeError("a function of the index must not return a Deferred"))
+            error = TypeError("a function of the index must not return a Deferred")
+            ended(Failure(error))
         else:
-            # A Failure is an error to its Deferred; one that was cancelled swallows this.
-            deferred.callback(result)
+            # A Failure is an error to a Deferred; one that was cancelled swallows this.
+            ended(result)
 
 
 def run_read(
@@ -44,6 +46,14 @@ def run_read(
             return function(transaction)
         finally:
             connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise translate(error) from error
+
+
+def run_one(transaction: ReadTransaction, function: ReadFunction) -> object:
+    """Run a function of one statement, in this thread."""
+    try:
+        return function(transaction)
     except sqlite3.Error as error:
         raise translate(error) from error
 
@@ -70,11 +80,9 @@ class Writer:
         """Start the thread."""
         self._thread.start()
 
-    def put(self, function: WriteFunction) -> Deferred[Any]:
-        """Queue a function. Reactor thread."""
-        deferred: Deferred[Any] = Deferred()
-        self._queue.put((function, deferred))
-        return deferred
+    def put(self, function: WriteFunction, ended: Ended) -> None:
+        """Queue a function; ``ended`` gets its result or a Failure. Any thread."""
+        self._queue.put((function, ended))
 
     def stop(self) -> None:
         """Finish what is queued, check-point, close, call ``on_end``. Reactor thread."""
@@ -104,7 +112,7 @@ class Writer:
             taken, go_on = self._take()
             if taken:
                 results = self._group.run([function for function, _ in taken])
-                self._call_from_thread(_fire, [deferred for _, deferred in taken], results)
+                self._call_from_thread(_fire, [ended for _, ended in taken], results)
             # Not to keep results alive while waiting.
             taken = []
         try:
@@ -145,7 +153,7 @@ class Readers:
     def put(self, function: ReadFunction) -> Deferred[Any]:
         """Queue a function. Reactor thread."""
         deferred: Deferred[Any] = Deferred()
-        self._queue.put((function, deferred))
+        self._queue.put((function, deferred.callback))
         return deferred
 
     def stop(self) -> None:
@@ -161,12 +169,12 @@ class Readers:
     def _run(self, connection: sqlite3.Connection, trigrams: bool) -> None:
         transaction = SqliteReadTransaction(connection, trigrams=trigrams)
         while (item := self._queue.get()) is not None:
-            function, deferred = item
+            function, ended = item
             try:
                 result = run_read(connection, transaction, function)
             except BaseException:
                 result = Failure()
-            self._call_from_thread(_fire, [deferred], [result])
-            del item, function, deferred, result
+            self._call_from_thread(_fire, [ended], [result])
+            del item, function, ended, result
         connection.close()
         self._call_from_thread(self._on_end)

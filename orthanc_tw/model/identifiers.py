@@ -17,7 +17,7 @@ def is_orthanc_identifier(text: str) -> bool:
 
 
 def _format(digest: str) -> str:
-    return "-".join(digest[i : i + 8] for i in range(0, 40, 8))
+    return f"{digest[:8]}-{digest[8:16]}-{digest[16:24]}-{digest[24:32]}-{digest[32:]}"
 
 
 def hash_identifier(*parts: str) -> str:
@@ -48,3 +48,19 @@ class DicomIdentifiers:
             self.sop_instance_uid,
         )
         return hash_identifier(*parts[:level])
+
+    def public_ids(self) -> tuple[str, str, str, str]:
+        """Orthanc identifiers of the four levels, the patient's first."""
+        names = [
+            self.patient_id,
+            f"|{self.study_instance_uid}",
+            f"|{self.series_instance_uid}",
+            f"|{self.sop_instance_uid}",
+        ]
+        digest = hashlib.sha1(usedforsecurity=False)
+        found = []
+        for name in names:
+            digest.update(name.encode("utf-8", "replace"))
+            found.append(_format(digest.hexdigest()))
+        patient, study, series, instance = found
+        return patient, study, series, instance

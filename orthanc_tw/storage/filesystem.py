@@ -20,6 +20,7 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.registries import Compression
 from orthanc_tw.storage.compressed import deflate, inflate
 from orthanc_tw.storage.interface import Spool, StoredFile
+from orthanc_tw.storage.shelf import Shelf, Shelves
 from orthanc_tw.storage.spool import FileSpool, storage_error
 
 Observe = Callable[[str, float], None]
@@ -60,7 +61,7 @@ class FilesystemStorage:
         self._uuid_source = uuid_source
         self._observe = observe
         self._timer = timer
-        self._folders: set[str] = set()  # known to exist, durably
+        self._shelves = Shelves(self._folder)
         self._born: set[str] | None = set()
         try:
             os.makedirs(self._spool_folder, exist_ok=True)
@@ -80,26 +81,27 @@ class FilesystemStorage:
         """
         assert isinstance(spool, FileSpool)
         started = self._timer()
-        uuid = self._uuid_source()
+        try:
+            shelf, uuid = self._shelves.place(self._uuid_source())
+        except OSError as error:
+            raise storage_error(error) from error
         if self._born is not None:
             self._born.add(uuid)
         path = self.path(uuid)
-        new_folders = self._make_folders(uuid)
         try:
             if compress:
-                stored = self._commit_compressed(spool, uuid, path)
+                stored, ticket = self._commit_compressed(spool, uuid, shelf)
             else:
-                stored = self._commit_plain(spool, uuid, path)
+                stored, ticket = self._commit_plain(spool, uuid, shelf)
             if self._sync:
-                self._sync_folders(path, new_folders)
+                shelf.settle(ticket)
         except BaseException as error:
+            self._shelves.leave(shelf)
             with suppress(OSError):
                 os.unlink(path)
             if isinstance(error, OSError):
                 raise storage_error(error) from error
             raise
-        # Only now: another thread must not take a folder for durable that is not.
-        self._folders.update(new_folders)
         self._observe("orthanc_storage_create_duration_ms", (self._timer() - started) * 1000)
         self._observe("orthanc_storage_written_bytes", stored.stored_size_bytes)
         return stored
@@ -162,25 +164,13 @@ class FilesystemStorage:
     def _new_spool_path(self) -> str:
         return f"{self._spool_folder}/{self._uuid_source()}"
 
-    def _make_folders(self, uuid: str) -> tuple[str, ...]:
-        """Make the folders of a UUID; returns those not known to be durable, the inner first."""
-        outer = f"{self._folder}/{uuid[:2]}"
-        inner = f"{outer}/{uuid[2:4]}"
-        if inner in self._folders:
-            return ()
-        try:
-            if outer not in self._folders:
-                _make_folder(outer)
-            _make_folder(inner)
-        except OSError as error:
-            raise storage_error(error) from error
-        return (inner,) if outer in self._folders else (inner, outer)
-
-    def _commit_plain(self, spool: FileSpool, uuid: str, path: str) -> StoredFile:
+    def _commit_plain(self, spool: FileSpool, uuid: str, shelf: Shelf) -> tuple[StoredFile, int]:
+        path = self.path(uuid)
         md5 = spool.md5()
         size = spool.size_bytes
         if spool.is_in_memory:
             fd = os.open(path, _CREATE, 0o644)
+            ticket = shelf.entered()
             try:
                 _write_chunks(fd, spool.chunks(), size)
                 if self._sync:
@@ -190,17 +180,21 @@ class FilesystemStorage:
             spool.forget()
         else:
             os.rename(spool.path, path)
+            ticket = shelf.entered()
             _, fd = spool.release()
             try:
                 if self._sync:
                     os.fsync(fd)
             finally:
                 os.close(fd)
-        return StoredFile(uuid, size, md5, size, md5, Compression.NONE)
+        return StoredFile(uuid, size, md5, size, md5, Compression.NONE), ticket
 
-    def _commit_compressed(self, spool: FileSpool, uuid: str, path: str) -> StoredFile:
+    def _commit_compressed(
+        self, spool: FileSpool, uuid: str, shelf: Shelf
+    ) -> tuple[StoredFile, int]:
         size = spool.size_bytes
-        with spool.reader() as source, open(path, "xb") as target:
+        with spool.reader() as source, open(self.path(uuid), "xb") as target:
+            ticket = shelf.entered()
             stored_size, stored_md5 = deflate(
                 source, cast(BinaryIO, target), size, with_md5=self._with_md5
             )
@@ -209,14 +203,8 @@ class FilesystemStorage:
                 os.fsync(target.fileno())
         md5 = spool.md5()
         spool.discard()
-        return StoredFile(uuid, size, md5, stored_size, stored_md5, Compression.ZLIB_WITH_SIZE)
-
-    def _sync_folders(self, path: str, new_folders: tuple[str, ...]) -> None:
-        # The fsync of the file has committed the journal on ext4 and XFS already, so that
-        # these find nothing to do; POSIX promises it only with them.
-        _sync_folder(os.path.dirname(path))
-        for folder in new_folders:
-            _sync_folder(os.path.dirname(folder))
+        compression = Compression.ZLIB_WITH_SIZE
+        return StoredFile(uuid, size, md5, stored_size, stored_md5, compression), ticket
 
     def _inflated(self, file: BinaryIO) -> BinaryIO:
         target = tempfile.TemporaryFile(dir=self._spool_folder)  # noqa: SIM115
@@ -231,26 +219,12 @@ class FilesystemStorage:
         return cast(BinaryIO, target)
 
 
-def _make_folder(folder: str) -> None:
-    # Not `os.makedirs`: it costs more than the system calls that are needed here.
-    with suppress(FileExistsError):
-        os.mkdir(folder)
-
-
 def _write_chunks(fd: int, chunks: list[bytes], size: int) -> None:
     written = os.writev(fd, chunks[:_IOV_MAX]) if chunks else 0
     if written < size:  # a short write, or more chunks than one call takes
         rest = memoryview(b"".join(chunks))[written:]
         while rest:
             rest = rest[os.write(fd, rest) :]
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _subfolders(folder: str) -> list[str]:

@@ -17,7 +17,7 @@ from orthanc_tw.index.gateway import ReadTransaction, WriteTransaction
 from orthanc_tw.index.group import GroupWriter
 from orthanc_tw.index.migrations import create_schema, load_schema
 from orthanc_tw.index.read_transaction import SqliteReadTransaction
-from orthanc_tw.index.workers import run_read
+from orthanc_tw.index.workers import run_one, run_read
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 T = TypeVar("T")
@@ -45,6 +45,12 @@ class MemoryIndex:
             return fail(result)
         return succeed(cast(T, result))
 
+    def submit(
+        self, fn: Callable[[WriteTransaction], T], ended: Callable[[T | Failure], object]
+    ) -> None:
+        """Run ``fn`` and commit; ``ended`` was called."""
+        self.write(fn).addBoth(ended)
+
     def read(self, fn: Callable[[ReadTransaction], T]) -> Deferred[T]:
         """Run ``fn``; the Deferred has fired."""
         try:
@@ -57,6 +63,12 @@ class MemoryIndex:
         if self._is_closed:
             raise _closed_error()
         return cast(T, run_read(self._connection, self._transaction, fn))
+
+    def read_one(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """Run ``fn``."""
+        if self._is_closed:
+            raise _closed_error()
+        return cast(T, run_one(self._transaction, fn))
 
     def close(self) -> Deferred[None]:
         """Forget everything."""

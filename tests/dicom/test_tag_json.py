@@ -11,7 +11,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from twisted.trial.unittest import SynchronousTestCase
 
-from orthanc_tw.dicom.charset import Encoding
+from orthanc_tw.dicom.charset import CodeExtensions, Encoding
 from orthanc_tw.dicom.document import DocumentLimits
 from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, header_json, tags_json
@@ -41,6 +41,7 @@ class RecordedTests(SynchronousTestCase):
                     try:
                         options = TagOptions(
                             encoding,
+                            CodeExtensions.ORTHANC,
                             ignore_length=frozenset(
                                 parse_tag(v) for k, v in arguments if k == "ignore-length"
                             ),
@@ -122,7 +123,7 @@ class ValueTests(SynchronousTestCase):
         data = dicom_file(element(0x0040A160, "UT", b"x" * 1_000_000))
         file = CountingFile(data)
         self.assertEqual(tags_json(file, TagFormat.SHORT), {"0040,a160": None})
-        self.assertLess(file.read_bytes, 1000)
+        self.assertLess(file.read_bytes, 10_000)  # a window of the file
 
     def test_unknown_vr(self) -> None:
         """Text under VR UN is shown as it is where the dictionary has text; nothing else is."""

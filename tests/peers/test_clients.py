@@ -58,9 +58,7 @@ class ClientTests(unittest.TestCase):
         self.assertEqual("CT", instance.tags["Modality"])
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "x.dcm"
-            instance.download_to_file(str(path)) if hasattr(
-                instance, "download_to_file"
-            ) else client.instances.download_file(instance.orthanc_id, str(path))
+            client.instances.download_instance(instance.orthanc_id, str(path))
             self.assertEqual((DATA / FILES[0]).read_bytes(), path.read_bytes())
             target = Path(folder) / "study.zip"
             client.studies.download_archive(study.orthanc_id, str(target))

@@ -87,8 +87,8 @@ class MainJobTests(unittest.TestCase):
             "chrHbrw.dcm": "שרון^דבורה",
             "chrI2.dcm": "Hong^Gildong=洪^吉洞=홍^길동",
             "chrRuss.dcm": "Люкceмбypг",
-            "chrX1.dcm": "Wang^XiaoDong=王^小東",
-            "chrX2.dcm": "Wang^XiaoDong=王^小东",
+            "chrX1.dcm": "Wang^XiaoDong=王^小東=",
+            "chrX2.dcm": "Wang^XiaoDong=王^小东=",
         }
         server = OrthancProcess(StableAge=600)
         self.addCleanup(server.destroy)

@@ -111,6 +111,7 @@ class Server:
                 file, size, tags, self.runtime.default_encoding
             ),
             in_thread=in_thread,
+            spawn=lambda work, failed: in_thread(work).addErrback(failed),
             clock=self.clock.seconds,
             timer=lambda: 0.0,
         )
@@ -194,7 +195,7 @@ class Server:
                 levels,
             ),
             LabelRoutes(self.index, levels),
-            ChangeRoutes(self.index),
+            ChangeRoutes(self.index, send),
             SliceRoutes(self.index),
             TagRoutes(
                 Instances(self.index, self.documents, per_slice=per_slice or 100),

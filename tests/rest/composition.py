@@ -64,6 +64,7 @@ class Composition:
                 read_summary, main_tags=tags, default_encoding=Encoding.parse("Latin1")
             ),
             in_thread=threads,
+            spawn=lambda work, failed: threads(work).addErrback(failed),
             clock=lambda: NOW_S,
             timer=lambda: 0.0,
         )

@@ -41,7 +41,7 @@ class CorpusTests(SynchronousTestCase):
         """Character sets and default encodings."""
         iso_2022_escapes = {31, 32, 51, 52}  # followed here, left as they are by Orthanc
         self._check("13-charsets-ascii", iso_2022_escapes)
-        self._check("13-charsets-utf8")
+        self._check("13-charsets-utf8", iso_2022_escapes)
 
     def test_metadata_attachments(self):
         """Metadata and attachments, with and without checks of their revisions."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
+from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
 from orthanc_tw.index.gateway import Change, ChangesPage, Index, ReadTransaction
@@ -11,10 +12,14 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.registries import ChangeType
 from orthanc_tw.rest.answers import empty_text, resource_path
-from orthanc_tw.rest.http import Route, argument, has_argument, json_body
+from orthanc_tw.rest.http import JSON_TYPE, Route, argument, has_argument, json_body
+from orthanc_tw.rest.json_list import SendChunks
+from orthanc_tw.rest.json_text import pretty
 
 DEFAULT_LIMIT = 100
 MAXIMUM_LIMIT = 100_000
+# Changes of a chunk of a long answer.
+PAGE = 500
 _LABELS = {int(item): item.label for item in ChangeType}
 _NUMBERS = {label: number for number, label in _LABELS.items()}
 
@@ -67,8 +72,9 @@ def page_json(page: ChangesPage) -> JsonObject:
 class ChangeRoutes:
     """The log of changes, and the log of exports (nothing is exported yet, so it is empty)."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, send_chunks: SendChunks) -> None:
         self._index = index
+        self._send_chunks = send_chunks
 
     def routes(self) -> Iterable[Route]:
         """Read and clear, for both logs."""
@@ -77,7 +83,7 @@ class ChangeRoutes:
         yield Route("GET", "/exports", self.get_exports, "List the exports")
         yield Route("DELETE", "/exports", self.delete_exports, "Clear the exports")
 
-    async def get_changes(self, request: Request) -> bytes:
+    async def get_changes(self, request: Request) -> bytes | None:
         """A page of changes: ``since``, ``to``, ``limit``, ``type``, or the ``last`` one."""
         if has_argument(request, "last"):
             return json_body(request, page_json(await self._index.read(_last)))
@@ -85,6 +91,8 @@ class ChangeRoutes:
         types = _types(request)
         limit = _integer(request, "limit")
         limit = DEFAULT_LIMIT if limit is None else min(limit, MAXIMUM_LIMIT)
+        if limit > PAGE and (since is not None or to is None):
+            return await self._send_many(request, max(since or 0, 0), to, types, limit)
 
         def read(tx: ReadTransaction) -> ChangesPage:
             if limit <= 0:
@@ -94,6 +102,39 @@ class ChangeRoutes:
             )
 
         return json_body(request, page_json(await self._index.read(read)))
+
+    async def _send_many(
+        self, request: Request, since: int, to: int | None, types: list[int], limit: int
+    ) -> bytes | None:
+        """Oldest first, in pages; a change that comes in meanwhile may be in the last one."""
+
+        def read(after: int, left: int) -> Deferred[ChangesPage]:
+            size = min(left, PAGE)
+            return self._index.read(
+                lambda tx: tx.changes(since=after, to=to, types=types, limit=size)
+            )
+
+        first = await read(since, limit)
+        if first.done or not first.changes:
+            return json_body(request, page_json(first))
+
+        async def chunks() -> AsyncIterator[bytes]:
+            page, left, opening = first, limit, b'{\n   "Changes": [\n'
+            while page.changes:
+                last, left = page.changes[-1].seq, left - len(page.changes)
+                items = [change_json(change) for change in page.changes]
+                yield opening + pretty(items)[2:-2]
+                opening = b",\n"
+                if page.done or not left:
+                    break
+                page = await read(last, left)
+            tail = {"Done": page.done, "First": first.changes[0].seq, "Last": last}
+            yield b"\n   ],\n" + pretty(tail)[2:] + b"\n"
+
+        request.setHeader(b"content-type", JSON_TYPE)
+        made = chunks()
+        await self._send_chunks(request, lambda: Deferred.fromCoroutine(_next(made)))
+        return None
 
     async def delete_changes(self, request: Request) -> bytes:
         """Forget all changes; their numbers are not given again."""
@@ -108,6 +149,12 @@ class ChangeRoutes:
     def delete_exports(self, request: Request) -> bytes:
         """Clearing an empty log succeeds."""
         return empty_text(request)
+
+
+async def _next(chunks: AsyncIterator[bytes]) -> bytes:
+    async for chunk in chunks:
+        return chunk
+    return b""
 
 
 def _last(tx: ReadTransaction) -> ChangesPage:

@@ -305,7 +305,7 @@ class UploadTests(SynchronousTestCase):
         """If the row cannot be written its file is removed, and the client is told."""
         composition = Composition()
         composition.index.close()
-        composition.index.read_now = lambda fn: False
+        composition.index.read_one = lambda fn: False
         answer = composition.upload(test_file(MR))
         self.assertGreaterEqual(answer.status, 500)
         self.assertEqual(composition.storage.files, {})
