@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -178,24 +179,39 @@ class Reconstructor:
         return progress
 
     async def _reconstruct(self, page: Sequence[ResourceRow], progress: Reconstruction) -> None:
-        sources = await self._index.read(lambda tx: list(_sources(tx, page)))
+        rows = page
+        failed: dict[_Source, OrthancError] = {}
+        while rows:
+            sources = await self._index.read(partial(_sources, rows=rows))
+            for source in sources:
+                if source in failed:
+                    self._fail(progress, source.row, failed[source])
+            # Of what failed before, another file speaks now, or none: it was deleted meanwhile
+            read, failed = await self._read_all([one for one in sources if one not in failed])
+            if read:
+                progress.done += len(read)
+                progress.changed += await self._index.write(partial(self._write, read=read))
+            rows = [source.row for source in failed]
+
+    async def _read_all(
+        self, sources: Sequence[_Source]
+    ) -> tuple[dict[_Source, InstanceSummary], dict[_Source, OrthancError]]:
         shares = [sources[n :: self._at_once] for n in range(self._at_once)]
         reading = [self._in_thread(self._read, share) for share in shares if share]
-        found: list[tuple[_Source, InstanceSummary]] = []
+        read: dict[_Source, InstanceSummary] = {}
+        failed: dict[_Source, OrthancError] = {}
         for share in await gatherResults(reading, consumeErrors=True):
-            for source, summary in share:
-                if isinstance(summary, OrthancError):
-                    self._fail(progress, source.row, summary)
+            for source, result in share:
+                if isinstance(result, OrthancError):
+                    failed[source] = result
                 else:
-                    found.append((source, summary))
-        progress.done += len(found)
-        if found:
-            progress.changed += await self._index.write(lambda tx: self._write(tx, found))
+                    read[source] = result
+        return read, failed
 
     def _fail(self, progress: Reconstruction, row: ResourceRow, error: OrthancError) -> None:
         self._log.error(
-            "Cannot reconstruct {level} {public_id}: {error}",
-            level=row.level.label.lower(),
+            "Cannot reconstruct the {kind} {public_id}: {error}",
+            kind=row.level.label.lower(),
             public_id=row.public_id,
             error=error,
         )
@@ -217,9 +233,9 @@ class Reconstructor:
         except OSError as error:
             return OrthancError(ErrorCode.CORRUPTED_FILE, str(error))
 
-    def _write(self, tx: WriteTransaction, found: Iterable[tuple[_Source, InstanceSummary]]) -> int:
+    def _write(self, tx: WriteTransaction, read: Mapping[_Source, InstanceSummary]) -> int:
         changed = 0
-        for source, summary in found:
+        for source, summary in read.items():
             level = source.row.level
             metadata = header_metadata(level, summary, self._signatures)
             changed += tx.replace_main_tags(
@@ -235,10 +251,12 @@ async def _each(rows: Iterable[ResourceRow]) -> AsyncIterator[ResourceRow]:
         yield row
 
 
-def _sources(tx: ReadTransaction, rows: Iterable[ResourceRow]) -> Iterable[_Source]:
+def _sources(tx: ReadTransaction, rows: Iterable[ResourceRow]) -> list[_Source]:
     """What to read; a resource that is gone by now is left out."""
+    sources = []
     for row in rows:
         instance = row if row.level is ResourceType.INSTANCE else tx.oldest_instance(row)
         file = tx.attachment(instance.internal_id, ContentType.DICOM) if instance else None
         if file is not None:
-            yield _Source(row, file)
+            sources.append(_Source(row, file))
+    return sources

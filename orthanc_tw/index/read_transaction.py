@@ -63,6 +63,15 @@ def _joined_levels(first: int, last: int) -> str:
     )
 
 
+def oldest_instance_statement(level: ResourceType) -> str:
+    """SQL of `SqliteReadTransaction.oldest_instance`, whose parameter is an internal identifier."""
+    first, last = int(level), int(ResourceType.INSTANCE)
+    return (
+        f"SELECT {_ROW} FROM resources WHERE internal_id = (SELECT min(r{last}.internal_id)"
+        f" FROM {_joined_levels(first, last)} WHERE r{first}.internal_id = ?)"
+    )
+
+
 class SqliteReadTransaction:
     """See `orthanc_tw.index.gateway.ReadTransaction`."""
 
@@ -126,12 +135,8 @@ class SqliteReadTransaction:
 
     def oldest_instance(self, row: ResourceRow) -> ResourceRow | None:
         """The instance below ``row`` or itself that was stored first."""
-        first, last = int(row.level), int(ResourceType.INSTANCE)
-        found = self._execute(
-            f"SELECT {_ROW} FROM resources WHERE internal_id = (SELECT min(r{last}.internal_id)"
-            f" FROM {_joined_levels(first, last)} WHERE r{first}.internal_id = ?)",
-            (row.internal_id,),
-        ).fetchone()
+        sql = oldest_instance_statement(row.level)
+        found = self._execute(sql, (row.internal_id,)).fetchone()
         return None if found is None else resource_row(found)
 
     def page(

@@ -6,7 +6,6 @@ import pydicom
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.levels import ResourceType
 from tests.rest.browsing import DATA, Server
 
@@ -22,7 +21,6 @@ FILES = (
     "test_files/CT_small.dcm",
     "test_files/MR_small.dcm",
     "test_files/JPEG2000.dcm",
-    "test_files/color-px.dcm",
     "test_files/dicomdirtests/77654033/CT2/17106",
     "test_files/dicomdirtests/77654033/CT2/17136",
     "test_files/dicomdirtests/77654033/CT2/17166",
@@ -101,19 +99,15 @@ class ReconstructTests(SynchronousTestCase):
     def test_new_tags_are_shown_and_found(self):
         """A configured tag is listed with the study and answers queries, once reconstructed."""
         server = self.restarted({**EXTRA, "StorageAccessOnFind": "Never"})
-        study = self.uploaded[4]["ParentStudy"]
+        study = self.uploaded[0]["ParentStudy"]
         shown = server.ask("GET", f"/studies/{study}").json()["MainDicomTags"]
         self.assertNotIn("PatientWeight", shown)
-        query = {"Level": "Study", "Query": {"PatientWeight": "85*"}}
+        query = {"Level": "Study", "Query": {"PatientWeight": "0.000000"}}
         self.assertEqual(server.ask("POST", "/tools/find", query).json(), [])
-        weight = str(pydicom.dcmread(DATA / FILES[0]).PatientWeight)
         self.post(server, "/tools/reconstruct")
-        study = self.uploaded[0]["ParentStudy"]
         listed = {item["ID"]: item for item in server.ask("GET", "/studies?expand").json()}
         self.assertEqual(listed[study]["MainDicomTags"]["PatientWeight"], "0.000000")
-        self.assertEqual(float(weight), 0)
-        query["Query"] = {"PatientWeight": "0.00*"}
-        self.assertEqual(server.ask("POST", "/tools/find", query).json(), [study])
+        self.assertIn(study, server.ask("POST", "/tools/find", query).json())
 
     def test_each_level(self):
         """A resource brings all below and above it up to date, and no other."""
@@ -226,7 +220,6 @@ class ReconstructTests(SynchronousTestCase):
         fresh = state(self.fresh())
         after = state(server)
         self.assertEqual({p for p in after if after[p] != fresh[p]}, {f"/instances/{lost}"})
-        self.flushLoggedErrors(OrthancError)
 
     def test_bad_input(self):
         """Unknown resources, bodies that are no object, fields that are not honoured."""
