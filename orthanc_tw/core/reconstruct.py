@@ -68,7 +68,8 @@ class Reconstructor:
     :param in_thread: runs a blocking function in a thread
     :param signatures: ``MainDicomTagsSignature`` of each level
     :param per_page: resources in one transaction
-    :param at_once: files that are read at the same time
+    :param at_once: files that are read at the same time; threads beyond a few only make the
+        reactor thread wait for the interpreter lock
     """
 
     _log = Logger()
@@ -82,7 +83,7 @@ class Reconstructor:
         signatures: Mapping[ResourceType, str],
         *,
         per_page: int = 100,
-        at_once: int = 4,
+        at_once: int = 2,
     ) -> None:
         self._index = index
         self._storage = storage
