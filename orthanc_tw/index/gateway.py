@@ -277,6 +277,10 @@ class ReadTransaction(Protocol):
         """Resources of ``level`` below ``row`` (or itself), ordered by public identifier."""
         ...
 
+    def oldest_instance(self, row: ResourceRow) -> ResourceRow | None:
+        """The instance below ``row`` (or itself) that was stored first, None if all are gone."""
+        ...
+
     def page(
         self, level: ResourceType, *, after: str | None = None, since: int = 0, limit: int = 0
     ) -> Sequence[ResourceRow]: ...
@@ -333,6 +337,15 @@ class WriteTransaction(ReadTransaction, Protocol):
 
     def store_instance(self, instance: NewInstance, limits: StorageLimits) -> StoreOutcome: ...
     def delete_resource(self, row: ResourceRow, date: str) -> DeleteOutcome: ...
+    def replace_main_tags(
+        self, internal_id: int, tags: Tags, metadata: Mapping[int, str | None]
+    ) -> bool:
+        """Replace all main DICOM tags of a resource, with what queries match of them, and the
+        metadata that are named (None removes one). Says whether anything changed: False too
+        for a resource that is not there.
+        """
+        ...
+
     def set_metadata(
         self, internal_id: int, metadata_type: int, value: str, revision: int
     ) -> None: ...

@@ -55,6 +55,23 @@ _SERIES_BELOW = (
 _LOOKUP_TAGS = frozenset({"0010,0020", "0020,000d", "0020,000e", "0008,0018", "0008,0050"})
 
 
+def _joined_levels(first: int, last: int) -> str:
+    """A FROM clause: resources ``r1`` (patients) to ``r4`` (instances), children to parents."""
+    return f"resources r{first}" + "".join(
+        f" CROSS JOIN resources r{n} ON r{n}.parent_id = r{n - 1}.internal_id"
+        for n in range(first + 1, last + 1)
+    )
+
+
+def oldest_instance_statement(level: ResourceType) -> str:
+    """SQL of `SqliteReadTransaction.oldest_instance`, whose parameter is an internal identifier."""
+    first, last = int(level), int(ResourceType.INSTANCE)
+    return (
+        f"SELECT {_ROW} FROM resources WHERE internal_id = (SELECT min(r{last}.internal_id)"
+        f" FROM {_joined_levels(first, last)} WHERE r{first}.internal_id = ?)"
+    )
+
+
 class SqliteReadTransaction:
     """See `orthanc_tw.index.gateway.ReadTransaction`."""
 
@@ -108,17 +125,19 @@ class SqliteReadTransaction:
         if level < row.level:
             return []
         first, last = int(row.level), int(level)
-        joins = "".join(
-            f" CROSS JOIN resources r{n} ON r{n}.parent_id = r{n - 1}.internal_id"
-            for n in range(first + 1, last + 1)
-        )
         sql = (
             f"SELECT r{last}.internal_id, r{last}.public_id, {last} AS level, r{last}.parent_id"
-            f" FROM resources r{first}{joins}"
+            f" FROM {_joined_levels(first, last)}"
             f" WHERE r{first}.internal_id = ? AND r{last}.public_id > ?"
             f" ORDER BY r{last}.public_id LIMIT ?"
         )
         return self._rows(sql, (row.internal_id, after or "", limit or -1), limit)
+
+    def oldest_instance(self, row: ResourceRow) -> ResourceRow | None:
+        """The instance below ``row`` or itself that was stored first."""
+        sql = oldest_instance_statement(row.level)
+        found = self._execute(sql, (row.internal_id,)).fetchone()
+        return None if found is None else resource_row(found)
 
     def page(
         self, level: ResourceType, *, after: str | None = None, since: int = 0, limit: int = 0

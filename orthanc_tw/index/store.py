@@ -17,6 +17,7 @@ from orthanc_tw.index.gateway import (
     ResourceRow,
     StorageLimits,
     StoreOutcome,
+    Tags,
 )
 from orthanc_tw.index.normalize import IDENTIFIER_TAGS, normalize, tag_number
 from orthanc_tw.index.rows import (
@@ -186,6 +187,20 @@ def _make_room(
         removed += delete_resource(connection, trigrams, resource_row(oldest)).removed
 
 
+def insert_identifiers(
+    connection: sqlite3.Connection,
+    trigrams: PendingTrigrams,
+    internal_id: int,
+    level: ResourceType,
+    tags: Tags,
+) -> None:
+    """Write the rows that queries look for, of a resource that has none."""
+    values = {tag: normalize(tags[tag]) for tag, _ in _IDENTIFIERS[level] if tag in tags}
+    numbered = {number: values[tag] for tag, number in _IDENTIFIERS[level] if tag in values}
+    connection.execute(_INSERT_IDENTIFIERS, (internal_id, to_json(numbered)))
+    trigrams.add(internal_id, values)
+
+
 def _insert_parent(
     connection: sqlite3.Connection,
     trigrams: PendingTrigrams,
@@ -199,12 +214,7 @@ def _insert_parent(
         raise AssertionError("SQLite gave no row number")
     metadata = encode_new_metadata(new.metadata, with_last_update=False)
     connection.execute(_INSERT_DATA, (internal_id, to_json(dict(new.tags)), metadata))
-    values = {
-        tag: normalize(new.tags[tag]) for tag, _ in _IDENTIFIERS[new.level] if tag in new.tags
-    }
-    numbered = {number: values[tag] for tag, number in _IDENTIFIERS[new.level] if tag in values}
-    connection.execute(_INSERT_IDENTIFIERS, (internal_id, to_json(numbered)))
-    trigrams.add(internal_id, values)
+    insert_identifiers(connection, trigrams, internal_id, new.level, new.tags)
     return internal_id
 
 

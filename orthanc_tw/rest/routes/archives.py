@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from pydicom._uid_dict import UID_dictionary
 from twisted.internet.defer import CancelledError
 from twisted.web.server import Request
 
 from orthanc_tw.core.archives.plan import PlanRequest, measure_plan
+from orthanc_tw.dicom.public_dictionary import uid_entry
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, MIME, OUTPUT_KEY, archive_parameters
@@ -274,7 +274,7 @@ def _string_field(body: JsonValue, name: str) -> str | None:
 
 
 def _checked_syntax(uid: str | None) -> str | None:
-    if uid is not None and UID_dictionary.get(uid, ("", ""))[1] != "Transfer Syntax":
+    if uid is not None and uid_entry(uid)[1] != "Transfer Syntax":
         raise OrthancError(ErrorCode.PARAMETER_OUT_OF_RANGE, f"Unknown transfer syntax: {uid}")
     return uid
 
