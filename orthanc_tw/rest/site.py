@@ -193,6 +193,7 @@ class OrthancChannel(HTTPChannel):
     is_refusing = False
     _is_idle = False
     _lingering: Any = None
+    _host: Any = None
 
     def connectionMade(self) -> None:
         """Set the options of the socket."""
@@ -200,6 +201,12 @@ class OrthancChannel(HTTPChannel):
         transport = self.transport
         if not self.site.settings.tcp_no_delay and ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(False)
+
+    def getHost(self) -> Any:
+        """Our address, asked of the system once a connection and not with each request."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
 
     def dataReceived(self, data: bytes) -> None:
         """Parse, or throw away what a refused client still sends."""
