@@ -26,6 +26,7 @@ from orthanc_tw.rest.body import EmptyBody, InThread, SpooledBody
 from orthanc_tw.rest.errors import BareError, bare
 from orthanc_tw.rest.query import query_arguments
 from orthanc_tw.rest.router import RestRoot
+from orthanc_tw.rest.timeouts import LazyTimeout
 from orthanc_tw.storage.interface import Spool
 
 # How long the rest of a refused body is thrown away before the connection is cut, seconds.
@@ -185,7 +186,7 @@ class OrthancRequest(Request):
         )
 
 
-class OrthancChannel(HTTPChannel):
+class OrthancChannel(LazyTimeout, HTTPChannel):  # type: ignore[misc]
     """One connection. Made by `OrthancSite`; ``site`` and ``timeOut`` are set by it."""
 
     site: OrthancSite
@@ -201,6 +202,10 @@ class OrthancChannel(HTTPChannel):
         transport = self.transport
         if not self.site.settings.tcp_no_delay and ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(False)
+
+    def timeout_clock(self) -> IReactorTime:
+        """The clock of the site."""
+        return self.site.reactor
 
     def getHost(self) -> Any:
         """Our address, asked of the system once a connection and not with each request."""
@@ -276,6 +281,7 @@ class OrthancChannel(HTTPChannel):
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
         super().connectionLost(reason)
+        self.end_timeout()
 
     def answer_refusal(self, request: OrthancRequest, error: Exception) -> None:
         """Answer 401, or the error's own status."""
