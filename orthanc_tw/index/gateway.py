@@ -19,6 +19,8 @@ from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 
+from orthanc_tw.index.archive_tree import ArchiveInstance as ArchiveInstance
+from orthanc_tw.index.archive_tree import ArchiveTree as ArchiveTree
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import (
@@ -276,6 +278,19 @@ class ReadTransaction(Protocol):
         """Resources of ``level`` below ``row`` (or itself), ordered by public identifier."""
         ...
 
+    def archive_size(self, public_id: str, level: ResourceType) -> tuple[int, int] | None:
+        """Instances of a patient, study or series, and bytes of their DICOM files before
+        compression; None if it is not there. One statement.
+        """
+        ...
+
+    def archive_tree(self, public_id: str, level: ResourceType | None) -> ArchiveTree | None:
+        """What an archive of a resource is made of; None if it is not there. One statement.
+
+        Without ``level`` any level will do, of several the lowest.
+        """
+        ...
+
     def page(
         self, level: ResourceType, *, after: str | None = None, since: int = 0, limit: int = 0
     ) -> Sequence[ResourceRow]: ...
@@ -365,8 +380,12 @@ class Index(Protocol):
         """Run ``fn`` on a reader thread."""
         ...
 
-    def read_now(self, fn: Callable[[ReadTransaction], T]) -> T:
-        """Run a point look-up in this thread, on a connection of its own."""
+    def read_now(self, fn: Callable[[ReadTransaction], T], *, is_one_statement: bool = False) -> T:
+        """Run a point look-up in this thread, on a connection of its own.
+
+        :param is_one_statement: ``fn`` calls a single operation that is documented as one
+            statement, so no transaction need be around it
+        """
         ...
 
     def close(self) -> Deferred[None]:

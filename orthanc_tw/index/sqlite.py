@@ -77,11 +77,14 @@ class SqliteIndex:
             return fail(_closed_error())
         return cast("Deferred[T]", self._readers.put(fn))
 
-    def read_now(self, fn: Callable[[ReadTransaction], T]) -> T:
+    def read_now(self, fn: Callable[[ReadTransaction], T], *, is_one_statement: bool = False) -> T:
         """Run a point look-up in this thread, over a snapshot of what is committed."""
         if self._closed is not None:
             raise _closed_error()
-        return cast(T, run_read(self._connection, self._transaction, fn))
+        return cast(
+            T,
+            run_read(self._connection, self._transaction, fn, is_one_statement=is_one_statement),
+        )
 
     def close(self) -> Deferred[None]:
         """Finish what is queued, check-point, close every connection, let go of the lock."""

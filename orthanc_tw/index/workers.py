@@ -35,10 +35,17 @@ def _fire(deferreds: list[Deferred[Any]], results: list[object]) -> None:
 
 
 def run_read(
-    connection: sqlite3.Connection, transaction: ReadTransaction, function: ReadFunction
+    connection: sqlite3.Connection,
+    transaction: ReadTransaction,
+    function: ReadFunction,
+    *,
+    is_one_statement: bool = False,
 ) -> object:
     """Run a function over a snapshot, in this thread. SQLite's errors become `OrthancError`."""
     try:
+        if is_one_statement:
+            # A snapshot by itself; each statement more is a turn at the interpreter lock.
+            return function(transaction)
         connection.execute("BEGIN")
         try:
             return function(transaction)

@@ -8,13 +8,15 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from orthanc_tw.jobs.interface import Output
-from orthanc_tw.jobs.record import StoredOutput
+from orthanc_tw.jobs.outputs import StoredOutput
 
 
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(path: str) -> int:
+    """Make a file or a folder durable; its size in bytes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+        return os.fstat(descriptor).st_size
     finally:
         os.close(descriptor)
 
@@ -30,14 +32,17 @@ class JobFolders:
         return os.path.join(self.root, job_id)
 
     def make(self, job_id: str) -> None:
-        """Make the folder of a job, durably, if it is not there.
+        """Make the folder of a job if it is not there; `settle` makes it durable.
 
         :raises OSError: if that cannot be done
         """
         path = self.path(job_id)
-        if not os.path.isdir(path):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
             os.makedirs(path, mode=0o700, exist_ok=True)
-            _sync(self.root)
 
     def remove(self, job_id: str) -> None:
         """Remove the folder of a job and all that is in it, if it is there."""
@@ -51,9 +56,12 @@ class JobFolders:
         with suppress(OSError):
             os.rmdir(self.path(job_id))
 
-    def settle(self, job_id: str, outputs: Mapping[str, Output]) -> dict[str, StoredOutput]:
+    def settle(
+        self, job_id: str, outputs: Mapping[str, Output], *, is_alone: bool = False
+    ) -> dict[str, StoredOutput]:
         """Make outputs durable and measure them; anything else in the folder is removed.
 
+        :param is_alone: nothing else is in the folder
         :raises ValueError: if an output is not directly in the job's folder
         :raises OSError: if it is not there or cannot be synced
         """
@@ -63,19 +71,13 @@ class JobFolders:
             name = os.path.basename(output.path)
             if os.path.abspath(output.path) != os.path.abspath(os.path.join(folder, name)):
                 raise ValueError(f"The output {key} of job {job_id} is not in its folder")
-            _sync(output.path)
-            stored[key] = StoredOutput(
-                name, output.mime, output.filename, os.path.getsize(output.path)
-            )
-        keep = {output.file for output in stored.values()}
-        for item in os.scandir(folder):
-            if item.name in keep:
-                continue
-            if item.is_dir(follow_symlinks=False):
-                shutil.rmtree(item.path, ignore_errors=True)
-            else:
-                os.remove(item.path)
+            size = _sync(output.path)
+            stored[key] = StoredOutput(name, output.mime, output.filename, size)
+        if not is_alone:
+            _keep_only(folder, {output.file for output in stored.values()})
+        # Where one journal has all (ext4, XFS), that of the file took these along already.
         _sync(folder)
+        _sync(self.root)
         return stored
 
     def sweep(self, keep: Collection[str]) -> list[str]:
@@ -101,3 +103,13 @@ class JobFolders:
             for job_id, names in outputs.items()
             if not all(os.path.isfile(os.path.join(self.path(job_id), name)) for name in names)
         ]
+
+
+def _keep_only(folder: str, names: Collection[str]) -> None:
+    for item in os.scandir(folder):
+        if item.name in names:
+            continue
+        if item.is_dir(follow_symlinks=False):
+            shutil.rmtree(item.path, ignore_errors=True)
+        else:
+            os.remove(item.path)

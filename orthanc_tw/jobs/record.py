@@ -7,7 +7,6 @@ kind goes on changing its own objects, and what cannot be saved is found at once
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,25 +14,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
 from orthanc_tw.index.gateway import JobRow
-from orthanc_tw.jobs.interface import JobResult, Output
+from orthanc_tw.jobs.interface import JobResult
 from orthanc_tw.jobs.machine import JobEvents, Lifecycle, job_machine
+from orthanc_tw.jobs.outputs import StoredOutput
 from orthanc_tw.jobs.run import Prepared, Run
 from orthanc_tw.model.jobs import JobState
 from orthanc_tw.model.json_types import JsonObject
-
-
-@dataclass(frozen=True, slots=True)
-class StoredOutput:
-    """An output as it is saved: ``file`` is its name in the job's folder, size in bytes."""
-
-    file: str
-    mime: str
-    filename: str
-    size_bytes: int
-
-    def as_output(self, folder: str) -> Output:
-        """The same with the path it has now."""
-        return Output(os.path.join(folder, self.file), self.mime, self.filename)
 
 
 @dataclass(slots=True, eq=False)

@@ -16,9 +16,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from orthanc_tw.jobs.interface import JobContext, JobKind
+from orthanc_tw.jobs.interface import JobContext, JobKind, Output
 from orthanc_tw.jobs.ledger import JobLedger
 from orthanc_tw.jobs.machine import accepts
+from orthanc_tw.jobs.outputs import StoredOutput
 from orthanc_tw.jobs.record import JobEntry, to_row
 from orthanc_tw.jobs.registry import JobsRegistry
 from orthanc_tw.jobs.run import (
@@ -90,18 +91,24 @@ class JobWorker:
             entry.has_folder = True
             folders.make(entry.job_id)
 
+        settled: dict[str, StoredOutput] = {}
+
+        def settle(outputs: dict[str, Output]) -> None:
+            settled.update(folders.settle(entry.job_id, outputs, is_alone=True))
+
         threads = ThreadGroup(self._in_thread)
         context = JobContext(
             job_id=entry.job_id,
             folder=folders.path(entry.job_id),
             make_folder=make_folder,
             in_thread=threads.run,
+            settle=settle,
             failed_instances=dict(entry.failed_instances),
         )
         parameters: JsonObject = entry.parameters
         if entry.attachment is not None:
             parameters = {**parameters, ATTACHMENT: entry.attachment}  # type: ignore[dict-item]
-        return Prepared(kind.create(parameters, entry.cursor, context), context, threads)
+        return Prepared(kind.create(parameters, entry.cursor, context), context, threads, settled)
 
     def work(self, entry: JobEntry) -> Steps:
         """Run a job that was taken from the queue; the work of one slot."""
@@ -126,7 +133,9 @@ class JobWorker:
         yield from run.advance()
         outcome = run.outcome
         assert outcome is not None
-        if outcome.ending is Ending.SUCCESS and run.context.outputs:
+        if outcome.ending is Ending.SUCCESS and run.settled.keys() == run.context.outputs.keys():
+            entry.outputs = dict(run.settled)
+        elif outcome.ending is Ending.SUCCESS:
             results: list[object] = []
             yield boxed(
                 self._in_thread(self._ledger.folders.settle, entry.job_id, run.context.outputs),

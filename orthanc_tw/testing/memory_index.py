@@ -52,11 +52,14 @@ class MemoryIndex:
         except Exception:
             return fail()
 
-    def read_now(self, fn: Callable[[ReadTransaction], T]) -> T:
+    def read_now(self, fn: Callable[[ReadTransaction], T], *, is_one_statement: bool = False) -> T:
         """Run ``fn``."""
         if self._is_closed:
             raise _closed_error()
-        return cast(T, run_read(self._connection, self._transaction, fn))
+        return cast(
+            T,
+            run_read(self._connection, self._transaction, fn, is_one_statement=is_one_statement),
+        )
 
     def close(self) -> Deferred[None]:
         """Forget everything."""
