@@ -362,11 +362,15 @@ class WriteTransaction(ReadTransaction, Protocol):
         ...
 
     def set_global_property(self, name: str, value: str) -> None: ...
-    def put_job(self, job: JobRow) -> int:
-        """Insert or replace the row of ``job.job_id``; returns its sequence number."""
+    def put_jobs(self, jobs: Sequence[JobRow]) -> None:
+        """Insert or replace the rows of jobs, each named once. Their ``sequence`` is not read:
+        new ones get the next numbers in this order, others keep theirs.
+        """
         ...
 
-    def delete_job(self, job_id: str) -> bool: ...
+    def delete_jobs(self, job_ids: Sequence[str]) -> int:
+        """Returns how many there were."""
+        ...
 
 
 class Index(Protocol):
