@@ -374,7 +374,7 @@ class WriteTransaction(ReadTransaction, Protocol):
 
 
 class Index(Protocol):
-    """The database. Every method is called from the reactor thread."""
+    """The database. Every method but `read_in_thread` is called from the reactor thread."""
 
     def write(self, fn: Callable[[WriteTransaction], T]) -> Deferred[T]:
         """Run ``fn`` on the writer thread; fires after the commit, or fails with what it raised."""
@@ -389,6 +389,12 @@ class Index(Protocol):
 
         :param is_one_statement: ``fn`` calls a single operation that is documented as one
             statement, so no transaction need be around it
+        """
+        ...
+
+    def read_in_thread(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """Run ``fn`` in the calling thread, which is not the reactor's; for who is in one
+        already. Blocks.
         """
         ...
 

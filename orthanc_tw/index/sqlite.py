@@ -14,6 +14,7 @@ from orthanc_tw.index.gateway import ReadTransaction, WriteTransaction
 from orthanc_tw.index.lock import DirectoryLock
 from orthanc_tw.index.migrations import Schema, load_schema, prepare
 from orthanc_tw.index.read_transaction import SqliteReadTransaction
+from orthanc_tw.index.spare_readers import SpareReaders
 from orthanc_tw.index.workers import CallFromThread, Readers, Writer, run_read
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
@@ -59,6 +60,7 @@ class SqliteIndex:
             raise
         self._readers = Readers(opened[2:], trigrams, call_from_thread, self._reader_ended)
         self._readers_left = settings.readers
+        self._spare = SpareReaders(lambda: connect(path, settings), trigrams=trigrams)
         self._writer.start()
         self._readers.start()
 
@@ -86,6 +88,10 @@ class SqliteIndex:
             run_read(self._connection, self._transaction, fn, is_one_statement=is_one_statement),
         )
 
+    def read_in_thread(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """Run ``fn`` in the calling thread, over a snapshot of what is committed. Any thread."""
+        return cast(T, self._spare.run(fn))
+
     def close(self) -> Deferred[None]:
         """Finish what is queued, check-point, close every connection, let go of the lock."""
         deferred: Deferred[None] = Deferred()
@@ -96,6 +102,7 @@ class SqliteIndex:
         else:
             self._closed = [deferred]
             self._connection.close()
+            self._spare.close()
             self._readers.stop()
         return deferred
 

@@ -7,7 +7,6 @@ the next start sweeps, never a row that names a file that is gone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
@@ -54,7 +53,7 @@ class JobLedger:
         """The same with the state that the job will have once this has fired."""
         if not (self._save_jobs and entry.durable):
             return succeed(None)
-        return maybeDeferred(lambda: self._store.save(replace(to_row(entry), state=state.value)))
+        return maybeDeferred(lambda: self._store.save(to_row(entry, state)))
 
     def save_later(self, entry: JobEntry, row: JobRow | None = None) -> None:
         """The same for who does not wait for it: an error is logged."""

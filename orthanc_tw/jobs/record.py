@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
@@ -98,19 +99,24 @@ def json_copy(value: object) -> Any:
     return json.loads(json.dumps(value))
 
 
-def to_row(entry: JobEntry) -> JobRow:
-    """The row of a job as it stands.
+def _row_copy(value: JsonObject | None) -> Any:
+    """The same for what is copied at every save: several times as fast."""
+    return None if value is None else msgspec.json.decode(msgspec.json.encode(value))
+
+
+def to_row(entry: JobEntry, state: JobState | None = None) -> JobRow:
+    """The row of a job as it stands, or as it stands but for its state.
 
     :raises TypeError, ValueError: if its cursor or content is no JSON
     """
     return JobRow(
         job_id=entry.job_id,
         kind=entry.kind,
-        state=entry.state.value,
+        state=(state or entry.state).value,
         priority=entry.priority,
         parameters=entry.parameters,
-        cursor=json_copy(entry.cursor),
-        content=json_copy(entry.content),
+        cursor=_row_copy(entry.cursor),
+        content=_row_copy(entry.content),
         user_data=entry.user_data,
         has_user_data=entry.has_user_data,
         progress=entry.progress,

@@ -61,6 +61,10 @@ class MemoryIndex:
             run_read(self._connection, self._transaction, fn, is_one_statement=is_one_statement),
         )
 
+    def read_in_thread(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """Run ``fn``."""
+        return self.read_now(fn)
+
     def close(self) -> Deferred[None]:
         """Forget everything."""
         if not self._is_closed:

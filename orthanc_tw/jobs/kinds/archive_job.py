@@ -71,19 +71,10 @@ class ArchiveJob:
 
     def steps(self) -> Iterator[Deferred[Any]]:
         """Read the plan, then write members by the window, then the end of the file."""
-        request = self._plan_request()
-        if self._instances <= self._settings.plan_now_instances and len(request.resources) == 1:
-            # a hop to another thread takes longer than this look-up
-            self._take_plan(
-                self._kind.index.read_now(lambda tx: make_plan(tx, request), is_one_statement=True)
-            )
-            if self._is_small:
-                done = self._context.in_thread(self._make_at_once)
-                yield done.addCallback(self._made_at_once)
-            else:
-                yield Deferred.fromCoroutine(self._begin())
+        if self._is_small:
+            yield self._context.in_thread(self._plan_and_make).addCallback(self._made)
         else:
-            yield Deferred.fromCoroutine(self._plan_and_begin(request))
+            yield Deferred.fromCoroutine(self._begin())
         while not self._is_finished:
             yield Deferred.fromCoroutine(self._step())
 
@@ -136,12 +127,19 @@ class ArchiveJob:
             and self._bytes_total <= self._settings.single_step_bytes
         )
 
-    def _make_at_once(self) -> Window:
-        """In a thread: the whole file, or as much of it as there is before a member fails."""
-        assert self._members is not None
+    def _plan_and_make(self) -> Window | None:
+        """In a thread: the whole file, or as much of it as there is before a member fails.
+
+        None, and only the plan, if the resources have grown meanwhile.
+        """
+        request = self._plan_request()
+        members = self._kind.index.read_in_thread(lambda tx: make_plan(tx, request))
+        self._take_plan(members)
+        if not self._is_small:
+            return None
         output = self._output = BufferOutput()
         writer = self._writer = self._new_writer(output, ZipLedger(dos_time(self._kind.now())))
-        window = writer.window(self._members)
+        window = writer.window(members)
         window.work()
         self._context.make_folder()
         if window.error is None:
@@ -156,7 +154,9 @@ class ArchiveJob:
             writer.redirect(self._output)
         return window
 
-    def _made_at_once(self, window: Window) -> Deferred[None] | None:
+    def _made(self, window: Window | None) -> Deferred[None] | None:
+        if window is None:
+            return Deferred.fromCoroutine(self._begin())
         self._next = window.done
         if window.error is None:
             self._bytes_done = self._bytes_total
@@ -166,16 +166,10 @@ class ArchiveJob:
         self._bytes_done = sum(member.size_bytes for member in self._members[: self._next])
         return Deferred.fromCoroutine(self._take_up(self._members[self._next], window.error))
 
-    async def _plan_and_begin(self, request: PlanRequest) -> None:
-        self._take_plan(await self._kind.index.read(lambda tx: make_plan(tx, request)))
-        if self._is_small:
-            made = self._made_at_once(await self._context.in_thread(self._make_at_once))
-            if made is not None:
-                await made
-        else:
-            await self._begin()
-
     async def _begin(self) -> None:
+        if self._members is None:
+            request = self._plan_request()
+            self._take_plan(await self._kind.index.read(lambda tx: make_plan(tx, request)))
         if self._target is not None and not self._target.claim():
             raise OrthancError(
                 ErrorCode.BAD_SEQUENCE_OF_CALLS, "An archive that is being sent cannot go on"

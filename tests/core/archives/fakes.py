@@ -130,6 +130,9 @@ class FakeIndex:
     def read_now(self, fn: Callable[[Any], Any], *, is_one_statement: bool = False) -> Any:
         return fn(self)
 
+    def read_in_thread(self, fn: Callable[[Any], Any]) -> Any:
+        return fn(self)
+
     # ReadTransaction
 
     def lookup(self, public_id: str, level: ResourceType | None = None) -> ResourceRow | None:
