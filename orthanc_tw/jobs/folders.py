@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+
+from twisted.python.failure import Failure
 
 from orthanc_tw.jobs.interface import Output
 from orthanc_tw.jobs.outputs import StoredOutput
+
+Outputs = Mapping[str, Output]
+Settled = dict[str, StoredOutput] | Failure
 
 
 def _sync(path: str) -> int:
@@ -32,7 +37,7 @@ class JobFolders:
         return os.path.join(self.root, job_id)
 
     def make(self, job_id: str) -> None:
-        """Make the folder of a job if it is not there; `settle` makes it durable.
+        """Make the folder of a job if it is not there; `settle_all` makes it durable.
 
         :raises OSError: if that cannot be done
         """
@@ -43,6 +48,7 @@ class JobFolders:
             pass
         except FileNotFoundError:
             os.makedirs(path, mode=0o700, exist_ok=True)
+            _sync(os.path.dirname(self.root))
 
     def remove(self, job_id: str) -> None:
         """Remove the folder of a job and all that is in it, if it is there."""
@@ -56,12 +62,27 @@ class JobFolders:
         with suppress(OSError):
             os.rmdir(self.path(job_id))
 
-    def settle(
-        self, job_id: str, outputs: Mapping[str, Output], *, is_alone: bool = False
-    ) -> dict[str, StoredOutput]:
+    def settle_all(self, jobs: Sequence[tuple[str, Outputs]]) -> list[Settled]:
+        """`settle` for several jobs: what is stored of each, or a `Failure`."""
+        results = [self._settled(job_id, outputs) for job_id, outputs in jobs]
+        try:
+            # Where one journal has all (ext4, XFS), those of the files took this along already.
+            _sync(self.root)
+        except OSError:
+            return [Failure()] * len(results)
+        return results
+
+    def _settled(self, job_id: str, outputs: Outputs) -> Settled:
+        try:
+            return self.settle(job_id, outputs)
+        except Exception:
+            return Failure()
+
+    def settle(self, job_id: str, outputs: Outputs) -> dict[str, StoredOutput]:
         """Make outputs durable and measure them; anything else in the folder is removed.
 
-        :param is_alone: nothing else is in the folder
+        The folder itself is durable when ``root`` was synced after this.
+
         :raises ValueError: if an output is not directly in the job's folder
         :raises OSError: if it is not there or cannot be synced
         """
@@ -73,11 +94,8 @@ class JobFolders:
                 raise ValueError(f"The output {key} of job {job_id} is not in its folder")
             size = _sync(output.path)
             stored[key] = StoredOutput(name, output.mime, output.filename, size)
-        if not is_alone:
-            _keep_only(folder, {output.file for output in stored.values()})
-        # Where one journal has all (ext4, XFS), that of the file took these along already.
+        _keep_only(folder, {output.file for output in stored.values()})
         _sync(folder)
-        _sync(self.root)
         return stored
 
     def sweep(self, keep: Collection[str]) -> list[str]:

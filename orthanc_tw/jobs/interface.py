@@ -60,9 +60,6 @@ class JobContext:
     :ivar outputs: filled in by the kind; saved when the job succeeds
     :ivar failed_instances: public id -> reason, filled in by kinds with ``Permissive``
     :ivar in_thread: run a blocking function in a thread, Deferred of its result
-    :ivar settle: called in a thread, makes outputs durable there and then, which saves the
-        engine a turn of its own after the last step; they must be all that is in the folder.
-        Raises OSError
     :ivar cancelled: true once cancel or pause was asked for (a long step may look at it)
     """
 
@@ -70,7 +67,6 @@ class JobContext:
     folder: str
     make_folder: Callable[[], None]
     in_thread: Callable[..., Deferred[Any]]
-    settle: Callable[[dict[str, Output]], None] = lambda outputs: None
     outputs: dict[str, Output] = field(default_factory=dict)
     failed_instances: dict[str, str] = field(default_factory=dict)
     cancelled: bool = False

@@ -8,7 +8,7 @@ thread, by one loop of the scheduler.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, RetryLater
-from orthanc_tw.jobs.outputs import StoredOutput
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 Steps = Iterator["Deferred[None] | None"]
@@ -108,15 +107,11 @@ class ThreadGroup:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A job object that was created for one run, and what was handed to it.
-
-    :ivar settled: outputs that the job itself has made durable
-    """
+    """A job object that was created for one run, and what was handed to it."""
 
     job: Job
     context: JobContext
     threads: ThreadGroup
-    settled: Mapping[str, StoredOutput]
 
 
 class Run:
@@ -134,7 +129,6 @@ class Run:
     ) -> None:
         self.job = prepared.job
         self.context = prepared.context
-        self.settled = prepared.settled
         self.outcome: Outcome | None = None
         self._threads = prepared.threads
         self._clock = clock

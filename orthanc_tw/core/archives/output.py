@@ -47,7 +47,7 @@ class FileOutput:
     def __init__(self, path: str, offset: int = 0) -> None:
         """Raises `OrthancError` as `write` does."""
         self._path = path
-        with as_orthanc_error():
+        with _as_orthanc_error():
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._file: BinaryIO = open(descriptor, "r+b", buffering=256 * 1024)  # noqa: SIM115
             self._file.truncate(offset)
@@ -55,14 +55,14 @@ class FileOutput:
 
     def write(self, data: Iterable[bytes]) -> None:
         """See `ArchiveOutput`."""
-        with as_orthanc_error():
+        with _as_orthanc_error():
             self._file.writelines(data)
             # another run may go on from here, even if this process is killed
             self._file.flush()
 
     def patch(self, offset: int, data: bytes) -> None:
         """See `ArchiveOutput`."""
-        with as_orthanc_error():
+        with _as_orthanc_error():
             end = self._file.tell()
             self._file.seek(offset)
             self._file.write(data)
@@ -71,7 +71,7 @@ class FileOutput:
 
     def sync(self) -> None:
         """See `ArchiveOutput`."""
-        with as_orthanc_error():
+        with _as_orthanc_error():
             os.fsync(self._file.fileno())
             folder = os.open(os.path.dirname(self._path), os.O_RDONLY | os.O_DIRECTORY)
             try:
@@ -119,7 +119,7 @@ def write_file(path: str, chunks: list[bytes]) -> None:
 
     :raises OrthancError: FULL_STORAGE or CANNOT_WRITE_FILE
     """
-    with as_orthanc_error():
+    with _as_orthanc_error():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             rest = memoryview(b"".join(chunks))
@@ -130,7 +130,7 @@ def write_file(path: str, chunks: list[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def as_orthanc_error() -> Iterator[None]:
+def _as_orthanc_error() -> Iterator[None]:
     """Turn an OSError of what is written here into FULL_STORAGE or CANNOT_WRITE_FILE."""
     try:
         yield

@@ -18,7 +18,6 @@ from orthanc_tw.core.archives.output import (
     ArchiveOutput,
     BufferOutput,
     FileOutput,
-    as_orthanc_error,
     write_file,
 )
 from orthanc_tw.core.archives.plan import Member, PlanRequest, find_current, make_plan
@@ -145,7 +144,6 @@ class ArchiveJob:
         if window.error is None:
             writer.finish()
             write_file(self._path, output.take())
-            self._settle()
             self._is_finished = True
         else:
             # what comes next may be large
@@ -391,20 +389,14 @@ class ArchiveJob:
         writer.finish()
         if self._target is None:
             assert self._output is not None
+            # the engine makes outputs durable before it says that the job has succeeded
             self._output.close()
-            self._settle()
         self._is_finished = True
 
-    def _settle(self) -> None:
-        """In a thread: what the engine would do in a turn of its own."""
-        with as_orthanc_error():
-            self._context.settle({OUTPUT_KEY: self._result()})
-
-    def _result(self) -> Output:
-        return Output(self._path, MIME, str(self._parameters["Filename"]))
-
     def _offer(self) -> None:
-        self._context.outputs[OUTPUT_KEY] = self._result()
+        self._context.outputs[OUTPUT_KEY] = Output(
+            self._path, MIME, str(self._parameters["Filename"])
+        )
 
     async def _hand_over(self) -> None:
         """The last step of all: what is left to be sent, or the file as the job's output."""
