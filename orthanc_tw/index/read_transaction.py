@@ -9,9 +9,11 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+from orthanc_tw.index import archive as archive_sql
 from orthanc_tw.index import changes as changes_sql
 from orthanc_tw.index import expand as expand_sql
 from orthanc_tw.index import jobs as jobs_sql
+from orthanc_tw.index.archive_tree import ArchiveTree
 from orthanc_tw.index.find import count_statement, find_statement
 from orthanc_tw.index.gateway import (
     Attachment,
@@ -138,6 +140,14 @@ class SqliteReadTransaction:
         sql = oldest_instance_statement(row.level)
         found = self._execute(sql, (row.internal_id,)).fetchone()
         return None if found is None else resource_row(found)
+
+    def archive_size(self, public_id: str, level: ResourceType) -> tuple[int, int] | None:
+        """Instances and bytes of DICOM files; None if the resource is not there."""
+        return archive_sql.archive_size(self._connection, public_id, level)
+
+    def archive_tree(self, public_id: str, level: ResourceType | None) -> ArchiveTree | None:
+        """What an archive of a resource is made of."""
+        return archive_sql.archive_tree(self._connection, public_id, level)
 
     def page(
         self, level: ResourceType, *, after: str | None = None, since: int = 0, limit: int = 0

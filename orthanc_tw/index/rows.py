@@ -16,7 +16,8 @@ from orthanc_tw.model.registries import Compression, MetadataType
 Row = tuple[Any, ...]
 
 LEVELS = (ResourceType.PATIENT, *ResourceType)
-_COMPRESSIONS = {int(member): member for member in Compression}
+#: By their numbers, which is faster than to call the enumeration.
+COMPRESSIONS = {int(member): member for member in Compression}
 _ENCODER = msgspec.json.Encoder()
 _LAST_UPDATE = int(MetadataType.LAST_UPDATE)
 
@@ -93,7 +94,7 @@ def attachment_row(row: Row) -> Attachment:
         md5=row[3],
         stored_size_bytes=row[4],
         stored_md5=row[3] if row[5] is None else row[5],
-        compression=_COMPRESSIONS[row[6]],
+        compression=COMPRESSIONS[row[6]],
         revision=row[7],
     )
 

@@ -230,10 +230,10 @@ class SqliteWriteTransaction(SqliteReadTransaction):
             (name, value),
         )
 
-    def put_job(self, job: JobRow) -> int:
-        """Insert or replace the row of ``job.job_id``; returns its sequence number."""
-        return jobs_sql.put_job(self._connection, job)
+    def put_jobs(self, jobs: Sequence[JobRow]) -> None:
+        """Insert or replace the rows of jobs, each named once."""
+        jobs_sql.put_jobs(self._connection, jobs)
 
-    def delete_job(self, job_id: str) -> bool:
-        """Say whether there was one."""
-        return jobs_sql.delete_job(self._connection, job_id)
+    def delete_jobs(self, job_ids: Sequence[str]) -> int:
+        """Say how many there were."""
+        return jobs_sql.delete_jobs(self._connection, job_ids)
