@@ -23,6 +23,7 @@ from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.metadata import Metadata
 from orthanc_tw.core.metric_sources import index_values, job_values
 from orthanc_tw.core.names import metadata_names
+from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore, Spawn
@@ -55,6 +56,7 @@ from orthanc_tw.rest.routes.jobs import JobsRoutes
 from orthanc_tw.rest.routes.labels import LabelRoutes
 from orthanc_tw.rest.routes.metadata import MetadataRoutes
 from orthanc_tw.rest.routes.openapi import OpenApiRoutes
+from orthanc_tw.rest.routes.reconstruct import ReconstructRoutes
 from orthanc_tw.rest.routes.resources import ResourceRoutes
 from orthanc_tw.rest.routes.settings import SettingsRoutes
 from orthanc_tw.rest.routes.slices import SliceRoutes
@@ -176,6 +178,13 @@ def route_providers(
         check_revisions=check_revisions,
     )
     metadata = Metadata(index, reactor, check_revisions=check_revisions)
+    reconstructor = Reconstructor(
+        index,
+        storage,
+        _summary_reader(main_tags, runtime),
+        in_thread,
+        {level: main_tags.signature(level) for level in ResourceType},
+    )
 
     providers: list[RouteProvider] = [
         SystemRoutes(index, settings.system(configuration, main_tags, database_uuid)),
@@ -192,6 +201,7 @@ def route_providers(
             levels,
         ),
         LabelRoutes(index, levels),
+        ReconstructRoutes(reconstructor, levels),
         ChangeRoutes(index, streamer.send_chunks),
         FindRoutes(
             index, finder, browser, deleter, names, indexed, find_settings, streamer.send_chunks

@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import pydicom.charset
-
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 _ESCAPE_SEQUENCE = re.compile(rb"\x1b[\x20-\x2f]*[\x30-\x7e]")
@@ -189,9 +187,11 @@ class CharacterSet:
         return encoded
 
     def _decode_standard(self, value: bytes, is_person_name: bool) -> str:
+        from pydicom.charset import decode_bytes  # rare, and not small
+
         delimiters = _PERSON_NAME_DELIMITERS if is_person_name else _TEXT_DELIMITERS
         try:
-            text = pydicom.charset.decode_bytes(value, self.standard_codecs, delimiters)
+            text = decode_bytes(value, self.standard_codecs, delimiters)
         except (UserWarning, LookupError, UnicodeError):
             # Where warnings are errors, pydicom's on undecodable bytes is one.
             return value.decode(self.encoding.codec, "ignore")
@@ -234,6 +234,8 @@ def _charsets_of(
     has_code_extensions = len(terms) > 1
     if code_extensions is CodeExtensions.STANDARD and has_code_extensions and known:
         usable = [term for term in stripped if not term or term in _BY_TERM]
-        codecs = tuple(pydicom.charset.convert_encodings(usable))
+        from pydicom.charset import convert_encodings  # rare, and not small
+
+        codecs = tuple(convert_encodings(usable))
         return CharacterSet(encoding, True, codecs)
     return CharacterSet(encoding, has_code_extensions)

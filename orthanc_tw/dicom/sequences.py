@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import logging
 from io import BytesIO
-from typing import Any
-
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_sequence
+from typing import TYPE_CHECKING, Any
 
 from orthanc_tw.dicom.charset import CharacterSet, Encoding, charsets_of
 from orthanc_tw.dicom.scan import UNDEFINED, Layout
 from orthanc_tw.dicom.tags import UserDictionary, format_tag, is_private, keyword, vr_of
 from orthanc_tw.dicom.values import main_tag_of, text_of
 from orthanc_tw.model.json_types import JsonValue
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ def sequence_as_json(
     :param charset: that of the data set around it, for items that name none
     :return: None if pydicom cannot parse it
     """
+    from pydicom.filereader import read_sequence  # rare, and not small
+
     try:
         items = read_sequence(
             BytesIO(raw),

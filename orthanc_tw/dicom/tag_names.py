@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pydicom.datadict import get_entry
-
 from orthanc_tw.dicom.private_dictionary import private_dictionary
+from orthanc_tw.dicom.public_dictionary import entry as public_entry
 from orthanc_tw.dicom.tags import UNKNOWN_NAME, DictionaryEntry, UserDictionary, is_private
 
 # Orthanc names OtherPatientIDs without the prefix; the others were retired by DICOM after
@@ -85,10 +84,10 @@ def _tag_name(tag: int, private_creator: str | None) -> str:
             return "PrivateCreator" if tag >> 16 > 8 else "IllegalPrivateCreator"
         found = private_dictionary().find(tag, private_creator) if private_creator else None
         return found.name if found else UNKNOWN_NAME
-    try:
-        _, _, _, retired, keyword = get_entry(tag)
-    except KeyError:
+    entry = public_entry(tag)
+    if entry is None:
         return "GenericGroupLength" if tag & 0xFFFF == 0 else UNKNOWN_NAME
+    _, _, _, retired, keyword = entry
     if not keyword:
         return UNKNOWN_NAME
     return f"RETIRED_{keyword}" if retired and tag not in _NAMED_AS_CURRENT else keyword
@@ -105,10 +104,10 @@ def _dictionary_vr(tag: int, private_creator: str | None, signed: bool) -> str:
         vr = found.vr if found else "UN"
         # DCMTK's own codes for "OB or OW" and "US or SS"
         return {"ox": "OW", "px": "OW", "xs": "SS" if signed else "US"}.get(vr, vr)
-    try:
-        vr = get_entry(tag)[0]
-    except KeyError:
+    entry = public_entry(tag)
+    if entry is None:
         return "UN"
+    vr = entry[0]
     if vr == "US or SS" and signed:
         return "SS"
     return _AMBIGUOUS.get(vr, vr)

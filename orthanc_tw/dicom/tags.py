@@ -1,6 +1,6 @@
 """DICOM tags as the REST API writes them: parsing, formatting, names, VRs.
 
-A tag is an ``int``, ``0xggggeeee``. The dictionary is pydicom's (PS3.6); names are those of the
+A tag is an ``int``, ``0xggggeeee``. The dictionary is that of PS3.6; names are those of the
 REST API, which differ from PS3.6 for retired elements, group lengths and private elements.
 """
 
@@ -11,18 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from pydicom._dicom_dict import RepeatersDictionary
-from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
-
+from orthanc_tw.dicom.public_dictionary import entry as public_entry
+from orthanc_tw.dicom.public_dictionary import tag_of_keyword
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 _NUMERIC = re.compile(r"([0-9a-fA-F]{4})[,-]?([0-9a-fA-F]{4})")
 _RETIRED = "RETIRED_"
 _RETIRED_NAMES = frozenset({0x00324000, 0x300A0082})
-# Names of repeating groups (60xx) stand for the first of these groups.
-_REPEATING = {
-    entry[4]: int(mask.replace("x", "0"), 16) for mask, entry in RepeatersDictionary.items()
-}
 UNKNOWN_NAME = "Unknown Tag & Data"
 PIXEL_DATA = 0x7FE00010
 
@@ -86,8 +81,7 @@ def _tag_of_name(name: str) -> int | None:
     name = name.removeprefix(_RETIRED)
     if not name:
         return None
-    found = tag_for_keyword(name)
-    return _REPEATING.get(name) if found is None else found
+    return tag_of_keyword(name)
 
 
 def keyword(tag: int, dictionary: UserDictionary = _NO_ENTRIES) -> str:
@@ -107,7 +101,8 @@ def _name_of_tag(tag: int) -> str:
         if 0x10 <= tag & 0xFFFF <= 0xFF:
             return "PrivateCreator"
         return "GenericGroupLength" if tag & 0xFFFF == 0 else UNKNOWN_NAME
-    name = keyword_for_tag(tag)
+    entry = public_entry(tag)
+    name = entry[4] if entry else ""
     if name:
         return _RETIRED + name if tag in _RETIRED_NAMES else name
     return "GenericGroupLength" if tag & 0xFFFF == 0 else UNKNOWN_NAME
@@ -130,7 +125,5 @@ def _vr_of_tag(tag: int) -> str:
         return "UL"
     if is_private(tag) and 0x10 <= tag & 0xFFFF <= 0xFF:
         return "LO"
-    try:
-        return dictionary_VR(tag)[:2]
-    except KeyError:
-        return "UN"
+    entry = public_entry(tag)
+    return entry[0][:2] if entry else "UN"

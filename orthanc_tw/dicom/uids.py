@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pydicom.uid import UID
-
+from orthanc_tw.dicom.public_dictionary import uid_name
 from orthanc_tw.dicom.storage_sop_classes import STORAGE_SOP_CLASSES
 
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -37,7 +36,7 @@ class TransferSyntax:
     @property
     def name(self) -> str:
         """Name in PS3.6, or the UID."""
-        return UID(self.uid).name
+        return uid_name(self.uid)
 
 
 _JPEG = "1.2.840.10008.1.2.4."

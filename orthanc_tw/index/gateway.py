@@ -20,6 +20,8 @@ from typing import Protocol, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from orthanc_tw.index.archive_tree import ArchiveInstance as ArchiveInstance
+from orthanc_tw.index.archive_tree import ArchiveTree as ArchiveTree
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import (
@@ -277,6 +279,23 @@ class ReadTransaction(Protocol):
         """Resources of ``level`` below ``row`` (or itself), ordered by public identifier."""
         ...
 
+    def oldest_instance(self, row: ResourceRow) -> ResourceRow | None:
+        """The instance below ``row`` (or itself) that was stored first, None if all are gone."""
+        ...
+
+    def archive_size(self, public_id: str, level: ResourceType) -> tuple[int, int] | None:
+        """Instances of a patient, study or series, and bytes of their DICOM files before
+        compression; None if it is not there. One statement.
+        """
+        ...
+
+    def archive_tree(self, public_id: str, level: ResourceType | None) -> ArchiveTree | None:
+        """What an archive of a resource is made of; None if it is not there. One statement.
+
+        Without ``level`` any level will do, of several the lowest.
+        """
+        ...
+
     def page(
         self, level: ResourceType, *, after: str | None = None, since: int = 0, limit: int = 0
     ) -> Sequence[ResourceRow]: ...
@@ -333,6 +352,15 @@ class WriteTransaction(ReadTransaction, Protocol):
 
     def store_instance(self, instance: NewInstance, limits: StorageLimits) -> StoreOutcome: ...
     def delete_resource(self, row: ResourceRow, date: str) -> DeleteOutcome: ...
+    def replace_main_tags(
+        self, internal_id: int, tags: Tags, metadata: Mapping[int, str | None]
+    ) -> bool:
+        """Replace all main DICOM tags of a resource, with what queries match of them, and the
+        metadata that are named (None removes one). Says whether anything changed: False too
+        for a resource that is not there.
+        """
+        ...
+
     def set_metadata(
         self, internal_id: int, metadata_type: int, value: str, revision: int
     ) -> None: ...
@@ -354,15 +382,19 @@ class WriteTransaction(ReadTransaction, Protocol):
         ...
 
     def set_global_property(self, name: str, value: str) -> None: ...
-    def put_job(self, job: JobRow) -> int:
-        """Insert or replace the row of ``job.job_id``; returns its sequence number."""
+    def put_jobs(self, jobs: Sequence[JobRow]) -> None:
+        """Insert or replace the rows of jobs, each named once. Their ``sequence`` is not read:
+        new ones get the next numbers in this order, others keep theirs.
+        """
         ...
 
-    def delete_job(self, job_id: str) -> bool: ...
+    def delete_jobs(self, job_ids: Sequence[str]) -> int:
+        """Returns how many there were."""
+        ...
 
 
 class Index(Protocol):
-    """The database. Every method but `submit` is called from the reactor thread."""
+    """The database. All but `submit` and `read_in_thread` is called in the reactor thread."""
 
     def write(self, fn: Callable[[WriteTransaction], T]) -> Deferred[T]:
         """Run ``fn`` on the writer thread; fires after the commit, or fails with what it raised."""
@@ -382,10 +414,17 @@ class Index(Protocol):
         """Run a point look-up in this thread, on a connection of its own."""
         ...
 
-    def read_one(self, fn: Callable[[ReadTransaction], T]) -> T:
-        """As `read_now`, for an ``fn`` that does `lookup` or `attachment_of`, once.
+    def read_in_thread(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """Run ``fn`` in the calling thread, which is not the reactor's; for who is in one
+        already. Blocks.
+        """
+        ...
 
-        Each is one statement, which is a snapshot without a transaction around it.
+    def read_one(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """As `read_now`, for an ``fn`` that calls one operation that is one statement, once.
+
+        Such are `lookup`, `attachment_of` and `archive_size`. A statement is a snapshot without a
+        transaction around it.
         """
         ...
 

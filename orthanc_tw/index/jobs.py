@@ -6,6 +6,8 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
+import msgspec
+
 from orthanc_tw.index.gateway import JobRow
 from orthanc_tw.index.rows import Row, to_json
 
@@ -16,12 +18,19 @@ _COLUMNS = (
 )
 _NAMES = [name.strip() for name in _COLUMNS.split(",")]
 _SELECT = f"SELECT {_COLUMNS}, sequence FROM jobs"
+_VALUES = ", ".join(f"json_extract(value, '$[{n}]') AS {name}" for n, name in enumerate(_NAMES))
+_ROWS = f"SELECT key, {_VALUES} FROM json_each(?)"
 _UPDATE = (
-    f"UPDATE jobs SET {', '.join(f'{name} = ?' for name in _NAMES)}"
-    " WHERE job_id = ? RETURNING sequence"
+    f"UPDATE jobs SET {', '.join(f'{name} = new.{name}' for name in _NAMES[1:])}"
+    f" FROM ({_ROWS}) new WHERE jobs.job_id = new.job_id"
 )
-_NEXT = "UPDATE counters SET last_job_seq = last_job_seq + 1 RETURNING last_job_seq"
-_INSERT = f"INSERT INTO jobs ({_COLUMNS}, sequence) VALUES ({', '.join('?' * (len(_NAMES) + 1))})"
+_INSERT = (
+    f"INSERT INTO jobs ({_COLUMNS}, sequence) SELECT {_COLUMNS},"
+    " (SELECT last_job_seq FROM counters) + row_number() OVER (ORDER BY key)"
+    f" FROM ({_ROWS}) new WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE job_id = new.job_id)"
+)
+_COUNT = "UPDATE counters SET last_job_seq = last_job_seq + ?"
+_DELETE = "DELETE FROM jobs WHERE job_id IN (SELECT value FROM json_each(?))"
 
 
 def _job(row: Row) -> JobRow:
@@ -68,16 +77,27 @@ def jobs(
     return [_job(row) for row in connection.execute(f"{sql} ORDER BY sequence LIMIT ?", parameters)]
 
 
-def put_job(connection: sqlite3.Connection, job: JobRow) -> int:
-    """Insert or replace; returns the sequence number, which a replaced job keeps."""
-    values: tuple[object, ...] = (
+def put_jobs(connection: sqlite3.Connection, jobs: Sequence[JobRow]) -> None:
+    """Insert or replace, each job named once; a replaced job keeps its sequence number.
+
+    All in two statements, since each is a turn at the interpreter lock.
+    """
+    rows = (msgspec.json.encode([_values(job) for job in jobs]).decode(),)
+    if connection.execute(_UPDATE, rows).rowcount < len(jobs):
+        inserted = connection.execute(_INSERT, rows).rowcount
+        connection.execute(_COUNT, (inserted,))
+
+
+def _values(job: JobRow) -> tuple[object, ...]:
+    return (
         job.job_id,
         job.kind,
         job.state,
         job.priority,
-        to_json(job.parameters),
-        None if job.cursor is None else to_json(job.cursor),
-        to_json(job.content),
+        job.parameters,
+        job.cursor,
+        job.content,
+        # a text, or its null would be none
         to_json(job.user_data) if job.has_user_data else None,
         job.progress,
         int(job.error_code),
@@ -87,17 +107,11 @@ def put_job(connection: sqlite3.Connection, job: JobRow) -> int:
         job.completed_s,
         job.runtime_s,
         job.retry_at_s,
-        to_json(job.outputs),
-        to_json(job.failed_instances),
+        job.outputs,
+        job.failed_instances,
     )
-    updated = connection.execute(_UPDATE, (*values, job.job_id)).fetchall()
-    if updated:
-        return int(updated[0][0])
-    ((sequence,),) = connection.execute(_NEXT).fetchall()
-    connection.execute(_INSERT, (*values, sequence))
-    return int(sequence)
 
 
-def delete_job(connection: sqlite3.Connection, job_id: str) -> bool:
-    """Say whether there was one."""
-    return connection.execute("DELETE FROM jobs WHERE job_id = ?", (job_id,)).rowcount > 0
+def delete_jobs(connection: sqlite3.Connection, job_ids: Sequence[str]) -> int:
+    """Say how many there were."""
+    return connection.execute(_DELETE, (to_json(list(job_ids)),)).rowcount

@@ -41,6 +41,10 @@ class ReadOnlyIndex:
         """As of the other index."""
         return self._index.read_now(fn)
 
+    def read_in_thread(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """As of the other index."""
+        return self._index.read_in_thread(fn)
+
     def read_one(self, fn: Callable[[ReadTransaction], T]) -> T:
         """As of the other index."""
         return self._index.read_one(fn)

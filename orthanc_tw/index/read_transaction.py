@@ -9,9 +9,11 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+from orthanc_tw.index import archive as archive_sql
 from orthanc_tw.index import changes as changes_sql
 from orthanc_tw.index import expand as expand_sql
 from orthanc_tw.index import jobs as jobs_sql
+from orthanc_tw.index.archive_tree import ArchiveTree
 from orthanc_tw.index.find import count_statement, find_statement
 from orthanc_tw.index.gateway import (
     Attachment,
@@ -53,6 +55,23 @@ _SERIES_BELOW = (
     " WHERE st.parent_id = ?"
 )
 _LOOKUP_TAGS = frozenset({"0010,0020", "0020,000d", "0020,000e", "0008,0018", "0008,0050"})
+
+
+def _joined_levels(first: int, last: int) -> str:
+    """A FROM clause: resources ``r1`` (patients) to ``r4`` (instances), children to parents."""
+    return f"resources r{first}" + "".join(
+        f" CROSS JOIN resources r{n} ON r{n}.parent_id = r{n - 1}.internal_id"
+        for n in range(first + 1, last + 1)
+    )
+
+
+def oldest_instance_statement(level: ResourceType) -> str:
+    """SQL of `SqliteReadTransaction.oldest_instance`, whose parameter is an internal identifier."""
+    first, last = int(level), int(ResourceType.INSTANCE)
+    return (
+        f"SELECT {_ROW} FROM resources WHERE internal_id = (SELECT min(r{last}.internal_id)"
+        f" FROM {_joined_levels(first, last)} WHERE r{first}.internal_id = ?)"
+    )
 
 
 class SqliteReadTransaction:
@@ -108,17 +127,27 @@ class SqliteReadTransaction:
         if level < row.level:
             return []
         first, last = int(row.level), int(level)
-        joins = "".join(
-            f" CROSS JOIN resources r{n} ON r{n}.parent_id = r{n - 1}.internal_id"
-            for n in range(first + 1, last + 1)
-        )
         sql = (
             f"SELECT r{last}.internal_id, r{last}.public_id, {last} AS level, r{last}.parent_id"
-            f" FROM resources r{first}{joins}"
+            f" FROM {_joined_levels(first, last)}"
             f" WHERE r{first}.internal_id = ? AND r{last}.public_id > ?"
             f" ORDER BY r{last}.public_id LIMIT ?"
         )
         return self._rows(sql, (row.internal_id, after or "", limit or -1), limit)
+
+    def oldest_instance(self, row: ResourceRow) -> ResourceRow | None:
+        """The instance below ``row`` or itself that was stored first."""
+        sql = oldest_instance_statement(row.level)
+        found = self._execute(sql, (row.internal_id,)).fetchone()
+        return None if found is None else resource_row(found)
+
+    def archive_size(self, public_id: str, level: ResourceType) -> tuple[int, int] | None:
+        """Instances and bytes of DICOM files; None if the resource is not there."""
+        return archive_sql.archive_size(self._connection, public_id, level)
+
+    def archive_tree(self, public_id: str, level: ResourceType | None) -> ArchiveTree | None:
+        """What an archive of a resource is made of."""
+        return archive_sql.archive_tree(self._connection, public_id, level)
 
     def page(
         self, level: ResourceType, *, after: str | None = None, since: int = 0, limit: int = 0

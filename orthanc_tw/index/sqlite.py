@@ -15,6 +15,7 @@ from orthanc_tw.index.gateway import ReadTransaction, WriteTransaction
 from orthanc_tw.index.lock import DirectoryLock
 from orthanc_tw.index.migrations import Schema, load_schema, prepare
 from orthanc_tw.index.read_transaction import SqliteReadTransaction
+from orthanc_tw.index.spare_readers import SpareReaders
 from orthanc_tw.index.workers import CallFromThread, Readers, Writer, run_one, run_read
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
@@ -60,6 +61,7 @@ class SqliteIndex:
             raise
         self._readers = Readers(opened[2:], trigrams, call_from_thread, self._reader_ended)
         self._readers_left = settings.readers
+        self._spare = SpareReaders(lambda: connect(path, settings), trigrams=trigrams)
         self._writer.start()
         self._readers.start()
 
@@ -95,7 +97,14 @@ class SqliteIndex:
         """Run a point look-up in this thread, over a snapshot of what is committed."""
         if self._closed is not None:
             raise _closed_error()
-        return cast(T, run_read(self._connection, self._transaction, fn))
+        return cast(
+            T,
+            run_read(self._connection, self._transaction, fn),
+        )
+
+    def read_in_thread(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """Run ``fn`` in the calling thread, over a snapshot of what is committed. Any thread."""
+        return cast(T, self._spare.run(fn))
 
     def read_one(self, fn: Callable[[ReadTransaction], T]) -> T:
         """As `read_now`, for a function of one statement."""
@@ -113,6 +122,7 @@ class SqliteIndex:
         else:
             self._closed = [deferred]
             self._connection.close()
+            self._spare.close()
             self._readers.stop()
         return deferred
 

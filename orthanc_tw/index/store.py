@@ -7,6 +7,7 @@ that looks at the state of things and one that writes (``new_instances`` in the 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orthanc_tw.index.deletion import delete_resource
@@ -17,6 +18,7 @@ from orthanc_tw.index.gateway import (
     ResourceRow,
     StorageLimits,
     StoreOutcome,
+    Tags,
 )
 from orthanc_tw.index.normalize import IDENTIFIER_TAGS, normalize, tag_number
 from orthanc_tw.index.rows import (
@@ -75,11 +77,12 @@ UPDATE counters SET
   count_patients = count_patients + ?, count_studies = count_studies + ?,
   count_series = count_series + ?
 """
-_NEXT_CHANGE = "UPDATE counters SET last_change_seq = last_change_seq + 1"
+_COUNT_CHANGES = "UPDATE counters SET last_change_seq = last_change_seq + ?"
 _INSERT_CHANGE = """
 INSERT INTO changes (seq, change_type, internal_id, date)
-SELECT last_change_seq, ?, ?, ? FROM counters
+SELECT last_change_seq + ?, ?, ?, ? FROM counters
 """
+_AND_ANOTHER = "UNION ALL SELECT last_change_seq + ?, ?, ?, ? FROM counters "
 _FORGET_PATIENT = "DELETE FROM patient_recycling WHERE internal_id = ?"
 APPEND_PATIENT = """
 INSERT INTO patient_recycling (seq, internal_id)
@@ -136,8 +139,17 @@ def log_change(
     connection: sqlite3.Connection, change_type: int, internal_id: int, date: str
 ) -> None:
     """Append to ``/changes``."""
-    connection.execute(_NEXT_CHANGE)
-    connection.execute(_INSERT_CHANGE, (int(change_type), internal_id, date))
+    _log_changes(connection, [(int(change_type), internal_id)], date)
+
+
+def _log_changes(
+    connection: sqlite3.Connection, changes: Sequence[tuple[int, int]], date: str
+) -> None:
+    parameters: list[object] = []
+    for number, (change_type, internal_id) in enumerate(changes, 1):
+        parameters += (number, change_type, internal_id, date)
+    connection.execute(_INSERT_CHANGE + _AND_ANOTHER * (len(changes) - 1), parameters)
+    connection.execute(_COUNT_CHANGES, (len(changes),))
 
 
 def _is_same_file(connection: sqlite3.Connection, internal_id: int, new: Attachment) -> bool:
@@ -186,6 +198,21 @@ def _make_room(
         removed += delete_resource(connection, trigrams, resource_row(oldest)).removed
 
 
+def insert_identifiers(
+    connection: sqlite3.Connection,
+    trigrams: PendingTrigrams,
+    internal_id: int,
+    level: ResourceType,
+    tags: Tags,
+) -> None:
+    """Write the rows that queries look for, of a resource that has none."""
+    values = {tag: normalize(tags[tag]) for tag, _ in _IDENTIFIERS[level] if tag in tags}
+    # As JSON, like the values that queries look for: both then end at a NUL, or neither.
+    numbered = {str(number): values[tag] for tag, number in _IDENTIFIERS[level] if tag in values}
+    connection.execute(_INSERT_IDENTIFIERS, (internal_id, to_json(numbered)))
+    trigrams.add(internal_id, values)
+
+
 def _insert_parent(
     connection: sqlite3.Connection,
     trigrams: PendingTrigrams,
@@ -199,12 +226,7 @@ def _insert_parent(
         raise AssertionError("SQLite gave no row number")
     metadata = encode_new_metadata(new.metadata, with_last_update=False)
     connection.execute(_INSERT_DATA, (internal_id, to_json(dict(new.tags)), metadata))
-    values = {
-        tag: normalize(new.tags[tag]) for tag, _ in _IDENTIFIERS[new.level] if tag in new.tags
-    }
-    numbered = {number: values[tag] for tag, number in _IDENTIFIERS[new.level] if tag in values}
-    connection.execute(_INSERT_IDENTIFIERS, (internal_id, to_json(numbered)))
-    trigrams.add(internal_id, values)
+    insert_identifiers(connection, trigrams, internal_id, new.level, new.tags)
     return internal_id
 
 
@@ -269,10 +291,11 @@ def _write(
         ResourceType.STUDY: state.study,
         ResourceType.SERIES: state.series,
     }
-    for level in reversed(created):
-        log_change(connection, _NEW[level], numbers[level] or 0, instance.date)
+    changes = [(_NEW[level], numbers[level] or 0) for level in reversed(created)]
     if (state.siblings or 0) + 1 == _expected(instance):
-        log_change(connection, ChangeType.COMPLETED_SERIES, state.series or 0, instance.date)
+        changes.append((int(ChangeType.COMPLETED_SERIES), state.series or 0))
+    if changes:
+        _log_changes(connection, changes, instance.date)
     if state.newest_patient != state.patient and (
         connection.execute(_FORGET_PATIENT, (state.patient,)).rowcount
     ):

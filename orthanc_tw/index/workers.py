@@ -37,7 +37,9 @@ def _fire(ends: list[Ended], results: list[object]) -> None:
 
 
 def run_read(
-    connection: sqlite3.Connection, transaction: ReadTransaction, function: ReadFunction
+    connection: sqlite3.Connection,
+    transaction: ReadTransaction,
+    function: ReadFunction,
 ) -> object:
     """Run a function over a snapshot, in this thread. SQLite's errors become `OrthancError`."""
     try:
@@ -51,7 +53,10 @@ def run_read(
 
 
 def run_one(transaction: ReadTransaction, function: ReadFunction) -> object:
-    """Run a function of one statement, in this thread."""
+    """Run a function of one statement, in this thread.
+
+    That is a snapshot by itself; each statement more is a turn at the interpreter lock.
+    """
     try:
         return function(transaction)
     except sqlite3.Error as error:

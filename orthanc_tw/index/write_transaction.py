@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from orthanc_tw.index import jobs as jobs_sql
 from orthanc_tw.index.deletion import add_to_ancestors, delete_resource
@@ -18,7 +18,9 @@ from orthanc_tw.index.gateway import (
     ResourceRow,
     StorageLimits,
     StoreOutcome,
+    Tags,
 )
+from orthanc_tw.index.main_tags import replace_main_tags
 from orthanc_tw.index.read_transaction import SqliteReadTransaction
 from orthanc_tw.index.rows import (
     ATTACHMENT_COLUMNS,
@@ -98,6 +100,12 @@ class SqliteWriteTransaction(SqliteReadTransaction):
         Nothing is logged (see `orthanc_tw.index.deletion`), so ``date`` is not kept.
         """
         return delete_resource(self._connection, self._pending, row)
+
+    def replace_main_tags(
+        self, internal_id: int, tags: Tags, metadata: Mapping[int, str | None]
+    ) -> bool:
+        """Replace main DICOM tags and some metadata; see `orthanc_tw.index.main_tags`."""
+        return replace_main_tags(self._connection, self._pending, internal_id, tags, metadata)
 
     def _load_metadata(self, internal_id: int) -> tuple[dict[int, MetadataValue], int]:
         """Metadata without a LastUpdate that is a column, and the level."""
@@ -222,10 +230,10 @@ class SqliteWriteTransaction(SqliteReadTransaction):
             (name, value),
         )
 
-    def put_job(self, job: JobRow) -> int:
-        """Insert or replace the row of ``job.job_id``; returns its sequence number."""
-        return jobs_sql.put_job(self._connection, job)
+    def put_jobs(self, jobs: Sequence[JobRow]) -> None:
+        """Insert or replace the rows of jobs, each named once."""
+        jobs_sql.put_jobs(self._connection, jobs)
 
-    def delete_job(self, job_id: str) -> bool:
-        """Say whether there was one."""
-        return jobs_sql.delete_job(self._connection, job_id)
+    def delete_jobs(self, job_ids: Sequence[str]) -> int:
+        """Say how many there were."""
+        return jobs_sql.delete_jobs(self._connection, job_ids)

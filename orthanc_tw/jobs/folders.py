@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
+from twisted.python.failure import Failure
+
 from orthanc_tw.jobs.interface import Output
-from orthanc_tw.jobs.record import StoredOutput
+from orthanc_tw.jobs.outputs import StoredOutput
+
+Outputs = Mapping[str, Output]
+Settled = dict[str, StoredOutput] | Failure
 
 
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(path: str) -> int:
+    """Make a file or a folder durable; its size in bytes."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+        return os.fstat(descriptor).st_size
     finally:
         os.close(descriptor)
 
@@ -30,14 +37,18 @@ class JobFolders:
         return os.path.join(self.root, job_id)
 
     def make(self, job_id: str) -> None:
-        """Make the folder of a job, durably, if it is not there.
+        """Make the folder of a job if it is not there; `settle_all` makes it durable.
 
         :raises OSError: if that cannot be done
         """
         path = self.path(job_id)
-        if not os.path.isdir(path):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
             os.makedirs(path, mode=0o700, exist_ok=True)
-            _sync(self.root)
+            _sync(os.path.dirname(self.root))
 
     def remove(self, job_id: str) -> None:
         """Remove the folder of a job and all that is in it, if it is there."""
@@ -51,8 +62,26 @@ class JobFolders:
         with suppress(OSError):
             os.rmdir(self.path(job_id))
 
-    def settle(self, job_id: str, outputs: Mapping[str, Output]) -> dict[str, StoredOutput]:
+    def settle_all(self, jobs: Sequence[tuple[str, Outputs]]) -> list[Settled]:
+        """`settle` for several jobs: what is stored of each, or a `Failure`."""
+        results = [self._settled(job_id, outputs) for job_id, outputs in jobs]
+        try:
+            # Where one journal has all (ext4, XFS), those of the files took this along already.
+            _sync(self.root)
+        except OSError:
+            return [Failure()] * len(results)
+        return results
+
+    def _settled(self, job_id: str, outputs: Outputs) -> Settled:
+        try:
+            return self.settle(job_id, outputs)
+        except Exception:
+            return Failure()
+
+    def settle(self, job_id: str, outputs: Outputs) -> dict[str, StoredOutput]:
         """Make outputs durable and measure them; anything else in the folder is removed.
+
+        The folder itself is durable when ``root`` was synced after this.
 
         :raises ValueError: if an output is not directly in the job's folder
         :raises OSError: if it is not there or cannot be synced
@@ -63,18 +92,9 @@ class JobFolders:
             name = os.path.basename(output.path)
             if os.path.abspath(output.path) != os.path.abspath(os.path.join(folder, name)):
                 raise ValueError(f"The output {key} of job {job_id} is not in its folder")
-            _sync(output.path)
-            stored[key] = StoredOutput(
-                name, output.mime, output.filename, os.path.getsize(output.path)
-            )
-        keep = {output.file for output in stored.values()}
-        for item in os.scandir(folder):
-            if item.name in keep:
-                continue
-            if item.is_dir(follow_symlinks=False):
-                shutil.rmtree(item.path, ignore_errors=True)
-            else:
-                os.remove(item.path)
+            size = _sync(output.path)
+            stored[key] = StoredOutput(name, output.mime, output.filename, size)
+        _keep_only(folder, {output.file for output in stored.values()})
         _sync(folder)
         return stored
 
@@ -101,3 +121,13 @@ class JobFolders:
             for job_id, names in outputs.items()
             if not all(os.path.isfile(os.path.join(self.path(job_id), name)) for name in names)
         ]
+
+
+def _keep_only(folder: str, names: Collection[str]) -> None:
+    for item in os.scandir(folder):
+        if item.name in names:
+            continue
+        if item.is_dir(follow_symlinks=False):
+            shutil.rmtree(item.path, ignore_errors=True)
+        else:
+            os.remove(item.path)

@@ -7,7 +7,6 @@ the next start sweeps, never a row that names a file that is gone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
@@ -15,8 +14,10 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from orthanc_tw.index.gateway import JobRow
-from orthanc_tw.jobs.folders import JobFolders
+from orthanc_tw.jobs.folders import JobFolders, Outputs
+from orthanc_tw.jobs.outputs import StoredOutput
 from orthanc_tw.jobs.record import JobEntry, to_row
+from orthanc_tw.jobs.settler import Settler
 from orthanc_tw.jobs.store import JobStore
 from orthanc_tw.model.jobs import JobState
 
@@ -40,6 +41,14 @@ class JobLedger:
         self._store = store
         self._in_thread = in_thread
         self._save_jobs = save_jobs
+        self._settler = Settler(folders, in_thread)
+
+    def settle(self, entry: JobEntry, outputs: Outputs) -> Deferred[dict[str, StoredOutput]]:
+        """Fires when the outputs of a job are durable, with what is to be kept of them.
+
+        Fails with ValueError or OSError: they are not there, not in its folder, not writable.
+        """
+        return self._settler.settle(entry.job_id, outputs)
 
     def save(self, entry: JobEntry, row: JobRow | None = None) -> Deferred[None]:
         """Fires when the row of the job (as it stands now, by default) is durable, if it has any.
@@ -54,15 +63,15 @@ class JobLedger:
         """The same with the state that the job will have once this has fired."""
         if not (self._save_jobs and entry.durable):
             return succeed(None)
-        return maybeDeferred(lambda: self._store.save(replace(to_row(entry), state=state.value)))
+        return maybeDeferred(lambda: self._store.save(to_row(entry, state)))
 
     def save_later(self, entry: JobEntry, row: JobRow | None = None) -> None:
         """The same for who does not wait for it: an error is logged."""
         self.save(entry, row).addErrback(self._not_saved, entry.job_id)
 
     def flush(self) -> Deferred[None]:
-        """Fires when all rows are durable."""
-        return self._store.flush()
+        """Fires when all outputs and rows are durable."""
+        return self._settler.flush().addCallback(lambda _: self._store.flush())
 
     def discard(self, entries: Iterable[JobEntry]) -> Deferred[None]:
         """Remove rows and folders of jobs that are forgotten."""

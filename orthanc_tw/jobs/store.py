@@ -47,11 +47,12 @@ class _Change:
 
 def _apply(changes: Sequence[tuple[str, JobRow | None]]) -> Callable[[WriteTransaction], None]:
     def write(transaction: WriteTransaction) -> None:
-        for job_id, row in changes:
-            if row is None:
-                transaction.delete_job(job_id)
-            else:
-                transaction.put_job(row)
+        saved = [row for _, row in changes if row is not None]
+        deleted = [job_id for job_id, row in changes if row is None]
+        if saved:
+            transaction.put_jobs(saved)
+        if deleted:
+            transaction.delete_jobs(deleted)
 
     return write
 

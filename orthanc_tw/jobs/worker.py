@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 from orthanc_tw.jobs.interface import JobContext, JobKind
 from orthanc_tw.jobs.ledger import JobLedger
 from orthanc_tw.jobs.machine import accepts
+from orthanc_tw.jobs.outputs import StoredOutput
 from orthanc_tw.jobs.record import JobEntry, to_row
 from orthanc_tw.jobs.registry import JobsRegistry
 from orthanc_tw.jobs.run import (
@@ -40,7 +41,7 @@ _log = Logger()
 
 ATTACHMENT = "__attachment__"
 
-# How many final rows may be on their way to the disk before a slot waits for its own.
+# How many ended jobs may be on their way to the disk before a slot waits for its own.
 _MAXIMUM_CONCLUDING = 64
 
 
@@ -126,19 +127,6 @@ class JobWorker:
         yield from run.advance()
         outcome = run.outcome
         assert outcome is not None
-        if outcome.ending is Ending.SUCCESS and run.context.outputs:
-            results: list[object] = []
-            yield boxed(
-                self._in_thread(self._ledger.folders.settle, entry.job_id, run.context.outputs),
-                results,
-            )
-            if isinstance(results[0], dict):
-                entry.outputs = results[0]
-            else:
-                error = results[0]
-                assert isinstance(error, Failure)
-                _log.failure("The outputs of {job_id} are bad", error, job_id=entry.job_id)
-                outcome = Outcome(Ending.FAILURE, int(ErrorCode.CANNOT_WRITE_FILE))
         try:
             self._capture(entry, run)
         except Exception:
@@ -149,8 +137,21 @@ class JobWorker:
             self._stopped(entry)
         elif outcome.ending in (Ending.PAUSED, Ending.POSTPONED):
             yield from self._interrupted(entry, outcome)
+        elif outcome.ending is Ending.SUCCESS and run.context.outputs:
+            settled = self._ledger.settle(entry, run.context.outputs)
+            yield from self._meanwhile(settled.addBoth(self._settled, entry, outcome))
         else:
             yield from self._end(entry, outcome)
+
+    def _settled(
+        self, stored: dict[str, StoredOutput] | Failure, entry: JobEntry, outcome: Outcome
+    ) -> Deferred[None]:
+        if isinstance(stored, Failure):
+            _log.failure("The outputs of {job_id} are bad", stored, job_id=entry.job_id)
+            outcome = Outcome(Ending.FAILURE, int(ErrorCode.CANNOT_WRITE_FILE))
+        else:
+            entry.outputs = stored
+        return self._conclude(entry, outcome)
 
     def _capture(self, entry: JobEntry, run: Run) -> None:
         """Copy what the job object says of itself to the entry."""
@@ -206,6 +207,19 @@ class JobWorker:
             self._enqueue(entry)
 
     def _end(self, entry: JobEntry, outcome: Outcome) -> Steps:
+        yield from self._meanwhile(self._conclude(entry, outcome))
+
+    def _meanwhile(self, concluded: Deferred[None]) -> Steps:
+        """The slot goes on, or each fsync and each commit would serve one job a slot."""
+        self._concluding += 1
+
+        def ended(result: None) -> None:
+            self._concluding -= 1
+
+        concluded.addErrback(_conclusion_failed).addCallback(ended)
+        yield concluded if self._concluding > _MAXIMUM_CONCLUDING else None
+
+    def _conclude(self, entry: JobEntry, outcome: Outcome) -> Deferred[None]:
         succeeded = outcome.ending is Ending.SUCCESS
         entry.error_code = outcome.error_code
         entry.error_details = outcome.error_details
@@ -216,15 +230,10 @@ class JobWorker:
         else:
             entry.outputs = {}
         state = JobState.SUCCESS if succeeded else JobState.FAILURE
-        self._concluding += 1
-        concluded = self._ledger.save_as(entry, state).addBoth(self._concluded, entry, outcome)
-        concluded.addErrback(_conclusion_failed)
-        # The slot goes on meanwhile, or each commit would serve one job a slot.
-        yield concluded if self._concluding > _MAXIMUM_CONCLUDING else None
+        return self._ledger.save_as(entry, state).addBoth(self._concluded, entry, outcome)
 
     def _concluded(self, saved: object, entry: JobEntry, outcome: Outcome) -> None:
         """The final row is durable, or cannot be: now the job has ended."""
-        self._concluding -= 1
         succeeded = outcome.ending is Ending.SUCCESS
         if isinstance(saved, Failure):
             _log.failure("Job {job_id} could not be saved", saved, job_id=entry.job_id)

@@ -36,7 +36,7 @@ class FileAnswers:
         self._in_thread = in_thread
         self._count = count
 
-    async def send(
+    def send(
         self,
         request: Request,
         attachment: Attachment,
@@ -44,15 +44,26 @@ class FileAnswers:
         filename: str,
         *,
         ranges: bool = False,
-    ) -> None:
+    ) -> Deferred[None]:
         """Send the uncompressed content.
 
         :param ranges: whether ``Range`` is honoured
         :raises OrthancError: INEXISTENT_FILE, BAD_RANGE
         """
         if attachment.compression is Compression.NONE:
-            await self._send_stored(request, attachment, content_type, filename, ranges)
-            return
+            return self._send_stored(request, attachment, content_type, filename, ranges)
+        return Deferred.fromCoroutine(
+            self._send_inflated(request, attachment, content_type, filename, ranges)
+        )
+
+    async def _send_inflated(
+        self,
+        request: Request,
+        attachment: Attachment,
+        content_type: str,
+        filename: str,
+        ranges: bool,
+    ) -> None:
         file = await self._in_thread(self._storage.open, attachment.uuid, attachment.compression)
         self._count(READ_BYTES, attachment.stored_size_bytes)
         await self._streamer.send_file(
@@ -64,25 +75,25 @@ class FileAnswers:
             ranges=ranges,
         )
 
-    async def send_stored(
+    def send_stored(
         self, request: Request, attachment: Attachment, content_type: str, filename: str | None
-    ) -> None:
+    ) -> Deferred[None]:
         """Send the content as it is stored.
 
         :raises OrthancError: INEXISTENT_FILE
         """
-        await self._send_stored(request, attachment, content_type, filename, False)
+        return self._send_stored(request, attachment, content_type, filename, False)
 
-    async def _send_stored(
+    def _send_stored(
         self,
         request: Request,
         attachment: Attachment,
         content_type: str,
         filename: str | None,
         ranges: bool,
-    ) -> None:
+    ) -> Deferred[None]:
         self._count(READ_BYTES, attachment.stored_size_bytes)
-        await self._streamer.send_path(
+        return self._streamer.send_path(
             request,
             self._storage.path(attachment.uuid),
             content_type=content_type.encode("ascii"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from typing import Any
 
 from twisted.internet.abstract import FileDescriptor
@@ -18,8 +19,10 @@ from twisted.web.server import Request
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 # The most that one turn of the reactor hands to the kernel: on a cold file it waits for the
-# disk that long.
-TURN_BYTES = 512 * 1024
+# disk that long. What goes out in the first turn needs no descriptor of its own.
+TURN_BYTES = 1024 * 1024
+# The headers wait for the first bytes of the file: one packet, and one wake-up of the client.
+_MSG_MORE = getattr(socket, "MSG_MORE", 0)
 
 
 def plain_transport(request: Request) -> Connection | None:
@@ -53,13 +56,23 @@ class SocketSender(FileDescriptor):
     ) -> SocketSender | None:
         """A sender, once the headers are written out; None if they do not go out at once."""
         buffered: Any = transport
-        buffered.doWrite()
-        if buffered.disconnected or buffered.dataBuffer or buffered._tempDataBuffer:
+        if buffered.disconnected:
             return None
+        head = buffered.dataBuffer[buffered.offset :] + b"".join(buffered._tempDataBuffer)
+        try:
+            sent = transport.socket.send(head, _MSG_MORE)
+        except OSError:
+            # A full buffer, or a client that is gone: Twisted's own way finds out which.
+            return None
+        buffered.dataBuffer, buffered.offset = head[sent:], 0
+        buffered._tempDataBuffer, buffered._tempDataLen = [], 0
+        if buffered.dataBuffer:
+            return None
+        buffered.stopWriting()
         return cls(transport, file, start, length)
 
     def run(self) -> Deferred[None]:
-        """Begin; fires when all is handed to the kernel."""
+        """Begin; fires when all is handed to the kernel, which may have happened already."""
         failure = self.doWrite()
         if failure is None and self._left:
             self._fd = os.dup(self._transport.fileno())

@@ -28,6 +28,7 @@ from orthanc_tw.rest.body import EmptyBody, InThread, SpooledBody
 from orthanc_tw.rest.errors import BareError, bare, decoded_path
 from orthanc_tw.rest.query import query_arguments
 from orthanc_tw.rest.router import RestRoot
+from orthanc_tw.rest.timeouts import LazyTimeout
 from orthanc_tw.storage.interface import Spool
 
 # How long the rest of a refused body is thrown away before the connection is cut, seconds.
@@ -201,7 +202,7 @@ class OrthancRequest(Request):
         )
 
 
-class OrthancChannel(HTTPChannel):
+class OrthancChannel(LazyTimeout, HTTPChannel):  # type: ignore[misc]
     """One connection. Made by `OrthancSite`; ``site`` and ``timeOut`` are set by it."""
 
     site: OrthancSite
@@ -209,6 +210,7 @@ class OrthancChannel(HTTPChannel):
     is_refusing = False
     _is_idle = False
     _lingering: Any = None
+    _host: Any = None
 
     def connectionMade(self) -> None:
         """Set the options of the socket."""
@@ -217,6 +219,16 @@ class OrthancChannel(HTTPChannel):
         transport = self.transport
         if not self.site.settings.tcp_no_delay and ITCPTransport.providedBy(transport):
             transport.setTcpNoDelay(False)
+
+    def timeout_clock(self) -> IReactorTime:
+        """The clock of the site."""
+        return self.site.reactor
+
+    def getHost(self) -> Any:
+        """Our address, asked of the system once a connection and not with each request."""
+        if self._host is None:
+            self._host = super().getHost()
+        return self._host
 
     def dataReceived(self, data: bytes) -> None:
         """Parse, or throw away what a refused client still sends."""
@@ -295,6 +307,7 @@ class OrthancChannel(HTTPChannel):
         if self._lingering is not None and self._lingering.active():
             self._lingering.cancel()
         super().connectionLost(reason)
+        self.end_timeout()
         self.site.left(self)
 
     def end(self) -> None:

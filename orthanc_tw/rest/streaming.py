@@ -108,7 +108,11 @@ class Streamer:
             request.write(b"")  # the headers
             sender = SocketSender.after_headers(transport, file, start, length)
             if sender is not None:
-                return _finished_with(request, sender.run(), sender.stop)
+                sending = sender.run()
+                if sending.called and sending.result is None:
+                    request.finish()
+                    return sending
+                return _finished_with(request, sending, sender.stop)
         file.seek(start)
         return self.send_chunks(request, self._reader(file, length), file.close)
 

@@ -10,6 +10,8 @@ from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.rest.http import argument, has_argument
 
+_PLAIN = View()
+
 
 def format_of(request: Request, default: TagFormat) -> TagFormat:
     """Format by ``?simplify``, ``?short`` or ``?full``."""
@@ -36,6 +38,8 @@ def view_of(request: Request, content: Content = DEFAULT) -> View:
 
     :raises OrthancError: BAD_REQUEST for an unknown tag
     """
+    if not request.args and b"?" not in request.uri:
+        return _PLAIN if content is DEFAULT else View(content)
     requested = parse_requested_tags(argument(request, "requested-tags") or "")
     return View(content, format_of(request, TagFormat.SIMPLIFY), requested)
 

@@ -62,7 +62,14 @@ class MemoryIndex:
         """Run ``fn``."""
         if self._is_closed:
             raise _closed_error()
-        return cast(T, run_read(self._connection, self._transaction, fn))
+        return cast(
+            T,
+            run_read(self._connection, self._transaction, fn),
+        )
+
+    def read_in_thread(self, fn: Callable[[ReadTransaction], T]) -> T:
+        """Run ``fn``."""
+        return self.read_now(fn)
 
     def read_one(self, fn: Callable[[ReadTransaction], T]) -> T:
         """Run ``fn``."""

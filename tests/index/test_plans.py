@@ -3,7 +3,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from orthanc_tw.index import changes, deletion, read_transaction, store, write_transaction
+from orthanc_tw.index import (
+    changes,
+    deletion,
+    main_tags,
+    read_transaction,
+    store,
+    write_transaction,
+)
 from orthanc_tw.index import expand as expand_sql
 from orthanc_tw.index.find import find_statement
 from orthanc_tw.index.gateway import FindQuery, TagConstraint
@@ -73,6 +80,11 @@ class PlanTests(MemoryCase):
                 sql, parameters = changes.page_statement(since, to, types, 100)
                 self.assertNoScan(sql, tuple(parameters))
 
+    def test_oldest_instance(self) -> None:
+        """The instances of a resource are reached by their parents."""
+        for level in ResourceType:
+            self.assertNoScan(read_transaction.oldest_instance_statement(level))
+
     def test_the_check_itself(self) -> None:
         """Reading a table whole is noticed, by name and by alias, with and without an index."""
         for sql in (
@@ -86,7 +98,8 @@ class PlanTests(MemoryCase):
     def test_statements(self) -> None:
         """Every named statement of the index."""
         checked = 0
-        for module in (deletion, store, write_transaction, read_transaction, expand_sql):
+        modules = (deletion, store, main_tags, write_transaction, read_transaction, expand_sql)
+        for module in modules:
             for name, value in vars(module).items():
                 if isinstance(value, str) and value.lstrip().startswith(
                     ("SELECT", "UPDATE", "DELETE", "WITH", "INSERT")

@@ -340,24 +340,28 @@ class JobTests(IndexCase):
             has_user_data=True,
             outputs={"archive": {"file": "f", "size": 3}},
             retry_at_s=9.0,
+            created_s=1795298592.1234567,
+            error_details='Größe "ä"\n',
+            parameters={"a": [1, None, {"b": "\u20ac"}], "big": 2**60, "f": 0.1},
         )
-        self.assertEqual(self.write(lambda tx: tx.put_job(job)), 1)
+        self.write(lambda tx: tx.put_jobs([job]))
         self.assertEqual(self.read(lambda tx: tx.job("a")), replace(job, sequence=1))
         self.assertIsNone(self.read(lambda tx: tx.job("b")))
 
     def test_replace_keeps_the_sequence(self) -> None:
         """A job that is saved again stays where it was; numbers are never given twice."""
         jobs = [replace(self.JOB, job_id=name) for name in "abc"]
-        for job in jobs:
-            self.write(lambda tx, j=job: tx.put_job(j))
+        self.write(lambda tx: tx.put_jobs(jobs))
         done = replace(self.JOB, state="Success")
-        self.assertEqual(self.write(lambda tx: tx.put_job(done)), 1)
-        self.assertTrue(self.write(lambda tx: tx.delete_job("c")))
-        self.assertFalse(self.write(lambda tx: tx.delete_job("c")))
         late = replace(self.JOB, job_id="d")
-        self.assertEqual(self.write(lambda tx: tx.put_job(late)), 4)
-        names = [job.job_id for job in self.read(lambda tx: tx.jobs())]
-        self.assertEqual(names, ["a", "b", "d"])
+        self.assertEqual(self.write(lambda tx: tx.delete_jobs(["c", "x"])), 1)
+        self.assertEqual(self.write(lambda tx: tx.delete_jobs(["c"])), 0)
+        self.write(lambda tx: tx.put_jobs([late, done]))
+        rows = self.read(lambda tx: tx.jobs())
+        self.assertEqual(
+            [(row.job_id, row.sequence, row.state) for row in rows],
+            [("a", 1, "Success"), ("b", 2, self.JOB.state), ("d", 4, self.JOB.state)],
+        )
         pending = self.read(lambda tx: tx.jobs(states=["Pending", "Running"], after=2))
         self.assertEqual([job.job_id for job in pending], ["d"])
         self.assertEqual(len(self.read(lambda tx: tx.jobs(limit=2))), 2)

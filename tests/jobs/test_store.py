@@ -1,6 +1,6 @@
 """Rows in groups."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -46,14 +46,14 @@ class OneTransaction:
     def commit(self) -> None:
         self.writes.pop(0)()
 
-    def put_job(self, job: JobRow) -> int:
-        if job.job_id in self.bad:
-            raise ValueError(job.job_id)
-        self.table[job.job_id] = job
-        return 1
+    def put_jobs(self, jobs: Sequence[JobRow]) -> None:
+        for job in jobs:
+            if job.job_id in self.bad:
+                raise ValueError(job.job_id)
+            self.table[job.job_id] = job
 
-    def delete_job(self, job_id: str) -> bool:
-        return self.table.pop(job_id, None) is not None
+    def delete_jobs(self, job_ids: Sequence[str]) -> int:
+        return sum(self.table.pop(job_id, None) is not None for job_id in job_ids)
 
 
 class GroupTests(SynchronousTestCase):

@@ -34,6 +34,12 @@ class OrthancProcess:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._configuration = self.folder / "configuration.json"
+        self.configure(**options)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    def configure(self, **options: Any) -> None:
+        """The configuration of the next start."""
         self._configuration.write_text(
             json.dumps(
                 {
@@ -44,8 +50,6 @@ class OrthancProcess:
                 }
             )
         )
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
 
     def start(self) -> None:
         """Start, and return once it answers."""

@@ -20,6 +20,7 @@ from orthanc_tw.core.find import Finder, FindSettings
 from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.metadata import Metadata
 from orthanc_tw.core.names import AttachmentNames, metadata_names
+from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore, StoreSettings
@@ -45,6 +46,7 @@ from orthanc_tw.rest.routes.find import FindRoutes
 from orthanc_tw.rest.routes.labels import LabelRoutes
 from orthanc_tw.rest.routes.metadata import MetadataRoutes
 from orthanc_tw.rest.routes.openapi import OpenApiRoutes
+from orthanc_tw.rest.routes.reconstruct import ReconstructRoutes
 from orthanc_tw.rest.routes.resources import ResourceRoutes
 from orthanc_tw.rest.routes.settings import SettingsRoutes
 from orthanc_tw.rest.routes.slices import SliceRoutes
@@ -74,11 +76,11 @@ class Server:
     :ivar events: ``reset`` and ``shutdown``, when they were asked for
     """
 
-    def __init__(self, configuration=None, *, index=None, per_slice=None, find=None):
+    def __init__(self, configuration=None, *, index=None, storage=None, per_slice=None, find=None):
         options = dict(configuration or {})
         option = options.get
         self.index = MemoryIndex() if index is None else index
-        self.storage = MemoryStorage()
+        self.storage = MemoryStorage() if storage is None else storage
         self.events = []
         tags = MainDicomTags.from_configuration(option("ExtraMainDicomTags"))
         default_tags = MainDicomTags.from_configuration()
@@ -94,11 +96,19 @@ class Server:
         overwrite = option("OverwriteInstances", False)
         overwrite = {False: "Never", True: "Always"}.get(overwrite, overwrite)
         compress = option("StorageCompression", False)
+        signatures = {level: tags.signature(level) for level in ResourceType}
+
+        def summary(file, size_bytes):
+            return read_summary(file, size_bytes, tags, self.runtime.default_encoding)
+
+        self.reconstructor = Reconstructor(
+            self.index, self.storage, summary, in_thread, signatures, per_page=per_slice or 100
+        )
         store = InstanceStore(
             self.index,
             self.storage,
             StoreSettings(
-                signatures={level: tags.signature(level) for level in ResourceType},
+                signatures=signatures,
                 limits=StorageLimits(
                     option("MaximumStorageSize", 0) * MEBIBYTE,
                     option("MaximumPatientCount", 0),
@@ -107,9 +117,7 @@ class Server:
                 overwrite=OverwriteInstances(overwrite),
                 compress=compress,
             ),
-            read_summary=lambda file, size: read_summary(
-                file, size, tags, self.runtime.default_encoding
-            ),
+            read_summary=summary,
             in_thread=in_thread,
             spawn=lambda work, failed: in_thread(work).addErrback(failed),
             clock=self.clock.seconds,
@@ -197,6 +205,7 @@ class Server:
             LabelRoutes(self.index, levels),
             ChangeRoutes(self.index, send),
             SliceRoutes(self.index),
+            ReconstructRoutes(self.reconstructor, levels),
             TagRoutes(
                 Instances(self.index, self.documents, per_slice=per_slice or 100),
                 self.documents,

@@ -19,7 +19,6 @@ STUDY_DESCRIPTION = "0008,1030"
 SERIES_NUMBER = "0020,0011"
 MODALITY = "0008,0060"
 SERIES_DESCRIPTION = "0008,103e"
-INSTANCE_NUMBER = "0020,0013"
 
 # what Windows forbids in a name, which includes every separator
 _FORBIDDEN = re.compile(r'[/\\:*?"<>|]')
@@ -52,14 +51,16 @@ def series_folder(tags: Tags, *, utf8: bool) -> str:
     )
 
 
-def instance_file(series: Tags, instance: Tags, position: int) -> str:
+def instance_file(series: Tags, number: str | None, position: int) -> str:
     """Two letters of the modality and InstanceNumber, or ``position`` in the series without one.
+
+    :param number: InstanceNumber as it is in the file
 
     :returns: such as ``CT000018``; the extension is the caller's to add
     """
     prefix = _MODALITY.sub("", series.get(MODALITY, "").upper())[:2]
-    number = _instance_number(instance.get(INSTANCE_NUMBER, ""))
-    return f"{prefix}{position if number is None else number:0{8 - len(prefix)}d}"
+    parsed = _instance_number(number or "")
+    return f"{prefix}{position if parsed is None else parsed:0{8 - len(prefix)}d}"
 
 
 def unique(name: str, taken: set[str]) -> str:

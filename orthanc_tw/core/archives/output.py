@@ -114,8 +114,24 @@ class BufferOutput:
         self._chunks = []
 
 
+def write_file(path: str, chunks: list[bytes]) -> None:
+    """Make a file of these chunks, or write it anew, with few calls of the system.
+
+    :raises OrthancError: FULL_STORAGE or CANNOT_WRITE_FILE
+    """
+    with _as_orthanc_error():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            rest = memoryview(b"".join(chunks))
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)
+
+
 @contextlib.contextmanager
 def _as_orthanc_error() -> Iterator[None]:
+    """Turn an OSError of what is written here into FULL_STORAGE or CANNOT_WRITE_FILE."""
     try:
         yield
     except OSError as error:

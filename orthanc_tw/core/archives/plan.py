@@ -1,4 +1,4 @@
-"""The list of members of an archive: read from the index in few queries, in a fixed order.
+"""The list of members of an archive: read from the index in few statements, in a fixed order.
 
 Patients, studies and series are ordered by their public identifier, instances of a
 series by their arrival, as in the recordings (20-jobs-archives). A plan holds some
@@ -7,24 +7,15 @@ hundred bytes a member and nothing of the index.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orthanc_tw.core.archives import names
-from orthanc_tw.index.gateway import (
-    ExpandParts,
-    ReadTransaction,
-    ResourceRecord,
-    ResourceRow,
-    Tags,
-)
+from orthanc_tw.index.gateway import ArchiveInstance, ArchiveTree, ReadTransaction
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.model.registries import Compression, ContentType, MetadataType
+from orthanc_tw.model.registries import Compression, ContentType
 
-_BATCH = 500
-_FOLDER_PARTS = ExpandParts(children=False, metadata=False, attachments=False, labels=False)
-_INSTANCE_PARTS = ExpandParts(children=False, metadata=True, attachments=True, labels=False)
 _UNCOMPRESSED_SYNTAXES = frozenset(
     {
         "1.2.840.10008.1.2",
@@ -82,52 +73,35 @@ class PlanRequest:
 
 @dataclass(slots=True)
 class _Node:
-    tags: Tags
+    tags: Mapping[str, str]
     children: dict[str, _Node] = field(default_factory=dict)
-    instances: dict[int, _Instance] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Instance:
-    public_id: str
-    tags: Tags
-    uuid: str
-    compression: Compression
-    size_bytes: int
-    transfer_syntax: str
+    instances: dict[int, ArchiveInstance] = field(default_factory=dict)
 
 
 def make_plan(tx: ReadTransaction, request: PlanRequest) -> list[Member]:
-    """The members of an archive, in their order.
+    """The members of an archive, in their order. One statement of the index a resource.
 
-    :raises OrthancError: INEXISTENT_ITEM or UNKNOWN_RESOURCE, see `find_resources`
+    :raises OrthancError: INEXISTENT_ITEM or UNKNOWN_RESOURCE: a resource is not there, or is of
+        another level than was asked for
     """
     root = _Node({})
-    for row in find_resources(tx, request):
-        _collect(tx, row, root)
+    for public_id in request.resources:
+        tree = tx.archive_tree(public_id, request.level)
+        if tree is None:
+            raise _missing(public_id, request.level)
+        _collect(tree, root)
     if request.media:
         instances = (i for series in _walk_series(root) for i in _instances(series))
         return [_member(f"IMAGES/IM{index}", instance) for index, instance in enumerate(instances)]
     return list(_named(root, request))
 
 
-def find_resources(tx: ReadTransaction, request: PlanRequest) -> list[ResourceRow]:
-    """Look up what an archive is to be made of.
-
-    :raises OrthancError: one is not there, or is of another level than was asked for
-    """
-    rows = []
-    for public_id in request.resources:
-        row = tx.lookup(public_id, request.level)
-        if row is None and request.level is not None:
-            raise OrthancError(
-                ErrorCode.INEXISTENT_ITEM,
-                f"Missing resource while creating an archive: {public_id}",
-            )
-        if row is None:
-            raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
-        rows.append(row)
-    return rows
+def _missing(public_id: str, level: ResourceType | None) -> OrthancError:
+    if level is None:
+        return OrthancError(ErrorCode.UNKNOWN_RESOURCE)
+    return OrthancError(
+        ErrorCode.INEXISTENT_ITEM, f"Missing resource while creating an archive: {public_id}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +119,17 @@ class PlanSize:
 def measure_plan(
     tx: ReadTransaction, request: PlanRequest, *, with_syntaxes: bool = False
 ) -> PlanSize:
-    """Count instances and bytes; cheaper than `make_plan` for a single resource.
+    """Count instances and bytes; a look-up for a single patient, study or series.
 
-    :raises OrthancError: as `find_resources` does
+    :raises OrthancError: as `make_plan` does
     """
-    rows = find_resources(tx, request)
-    if len(rows) == 1 and rows[0].level is not ResourceType.INSTANCE and not with_syntaxes:
-        statistics = tx.resource_statistics(rows[0])
-        return PlanSize(statistics.count_instances, statistics.dicom_uncompressed_size_bytes)
+    if is_measured_at_once(request) and not with_syntaxes:
+        (public_id,) = request.resources
+        assert request.level is not None
+        size = tx.archive_size(public_id, request.level)
+        if size is None:
+            raise _missing(public_id, request.level)
+        return PlanSize(*size)
     members = make_plan(tx, request)
     return PlanSize(
         len(members),
@@ -161,62 +138,19 @@ def measure_plan(
     )
 
 
-def _collect(tx: ReadTransaction, row: ResourceRow, root: _Node) -> None:
+def is_measured_at_once(request: PlanRequest) -> bool:
+    """Whether `measure_plan` is one short statement, if syntaxes are not asked for."""
+    return len(request.resources) == 1 and request.level not in (None, ResourceType.INSTANCE)
+
+
+def _collect(tree: ArchiveTree, root: _Node) -> None:
     """Add a resource with all that is above and below it to the tree."""
     nodes: dict[int, _Node] = {}
-    parent = root
-    above = [*reversed(tx.ancestors(row))]
-    for ancestor, record in zip(above, _expand(tx, above, _FOLDER_PARTS), strict=True):
-        parent = parent.children.setdefault(ancestor.public_id, _Node(record.tags))
-        nodes[ancestor.internal_id] = parent
-    for level in ResourceType:
-        if level < row.level:
-            continue
-        rows = tx.descendants(row, level) if level > row.level else [row]
-        if level is ResourceType.INSTANCE:
-            for instance, record in _paired(tx, rows, _INSTANCE_PARTS):
-                assert instance.parent_id is not None
-                found = _instance(record)
-                if found is not None:
-                    nodes[instance.parent_id].instances[instance.internal_id] = found
-        else:
-            for folder, record in _paired(tx, rows, _FOLDER_PARTS):
-                above_it = root if folder.parent_id is None else nodes[folder.parent_id]
-                nodes[folder.internal_id] = above_it.children.setdefault(
-                    folder.public_id, _Node(record.tags)
-                )
-
-
-def _paired(
-    tx: ReadTransaction, rows: Sequence[ResourceRow], parts: ExpandParts
-) -> Iterator[tuple[ResourceRow, ResourceRecord]]:
-    """Rows with their records, loaded by batches so that only a batch of records is held."""
-    for start in range(0, len(rows), _BATCH):
-        batch = rows[start : start + _BATCH]
-        yield from zip(batch, _expand(tx, batch, parts), strict=True)
-
-
-def _expand(
-    tx: ReadTransaction, rows: Sequence[ResourceRow], parts: ExpandParts
-) -> list[ResourceRecord]:
-    by_id = {record.internal_id: record for record in tx.expand(rows, parts)} if rows else {}
-    return [by_id[row.internal_id] for row in rows]
-
-
-def _instance(record: ResourceRecord) -> _Instance | None:
-    attachment = next((a for a in record.attachments if a.content_type == ContentType.DICOM), None)
-    if attachment is None:
-        return None
-    syntax = record.metadata.get(MetadataType.TRANSFER_SYNTAX)
-    number = record.tags.get(names.INSTANCE_NUMBER)
-    return _Instance(
-        record.public_id,
-        {} if number is None else {names.INSTANCE_NUMBER: number},
-        attachment.uuid,
-        attachment.compression,
-        attachment.size_bytes,
-        "" if syntax is None else syntax.value,
-    )
+    for folder in tree.folders:
+        above = root if folder.parent_id is None else nodes[folder.parent_id]
+        nodes[folder.internal_id] = above.children.setdefault(folder.public_id, _Node(folder.tags))
+    for instance in tree.instances:
+        nodes[instance.series_internal_id].instances[instance.internal_id] = instance
 
 
 _FOLDERS: dict[ResourceType, Callable[..., str]] = {
@@ -244,11 +178,11 @@ def _named(root: _Node, request: PlanRequest) -> Iterator[Member]:
 def _files(series: _Node, path: str) -> Iterator[Member]:
     taken: set[str] = set()
     for position, instance in enumerate(_instances(series)):
-        name = names.unique(names.instance_file(series.tags, instance.tags, position), taken)
+        name = names.unique(names.instance_file(series.tags, instance.number, position), taken)
         yield _member(f"{path}{name}.dcm", instance)
 
 
-def _instances(series: _Node) -> Iterable[_Instance]:
+def _instances(series: _Node) -> Iterable[ArchiveInstance]:
     return (instance for _arrival, instance in sorted(series.instances.items()))
 
 
@@ -259,7 +193,7 @@ def _walk_series(root: _Node) -> Iterator[_Node]:
     return iter(nodes)
 
 
-def _member(name: str, instance: _Instance) -> Member:
+def _member(name: str, instance: ArchiveInstance) -> Member:
     return Member(
         name.encode("utf-8"),
         instance.public_id,

@@ -64,6 +64,10 @@ class ArchiveWriter:
         """Names and files that were written so far: tells an equal beginning of a plan."""
         return self._digest.copy().hexdigest()
 
+    def redirect(self, output: ArchiveOutput) -> None:
+        """Write elsewhere from now on; what was written until now is there already."""
+        self._output = output
+
     def recall(self, members: Sequence[Member]) -> None:
         """Take note of members that an earlier run wrote.
 

@@ -14,7 +14,12 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from orthanc_tw.core.archives.media import DicomdirBuilder
-from orthanc_tw.core.archives.output import ArchiveOutput, BufferOutput, FileOutput
+from orthanc_tw.core.archives.output import (
+    ArchiveOutput,
+    BufferOutput,
+    FileOutput,
+    write_file,
+)
 from orthanc_tw.core.archives.plan import Member, PlanRequest, find_current, make_plan
 from orthanc_tw.core.archives.writer import ArchiveWriter, LargeMember, Window
 from orthanc_tw.core.zip.ledger import ZipLedger
@@ -65,7 +70,10 @@ class ArchiveJob:
 
     def steps(self) -> Iterator[Deferred[Any]]:
         """Read the plan, then write members by the window, then the end of the file."""
-        yield Deferred.fromCoroutine(self._begin())
+        if self._is_small:
+            yield self._context.in_thread(self._plan_and_make).addCallback(self._made)
+        else:
+            yield Deferred.fromCoroutine(self._begin())
         while not self._is_finished:
             yield Deferred.fromCoroutine(self._step())
 
@@ -104,16 +112,62 @@ class ArchiveJob:
         if self._output is not None:
             self._output.close()
 
-    async def _begin(self) -> None:
-        index, request = self._kind.index, self._plan_request()
-        if self._instances <= self._settings.plan_now_instances and len(request.resources) == 1:
-            # a hop to another thread takes longer than these look-ups
-            members = index.read_now(lambda tx: make_plan(tx, request))
-        else:
-            members = await index.read(lambda tx: make_plan(tx, request))
+    def _take_plan(self, members: list[Member]) -> None:
         self._members = members
         self._instances = len(members)
         self._bytes_total = sum(member.size_bytes for member in members)
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether the file is made in memory and written at once."""
+        return (
+            self._target is None
+            and self._cursor is None
+            and self._bytes_total <= self._settings.single_step_bytes
+        )
+
+    def _plan_and_make(self) -> Window | None:
+        """In a thread: the whole file, or as much of it as there is before a member fails.
+
+        None, and only the plan, if the resources have grown meanwhile.
+        """
+        request = self._plan_request()
+        members = self._kind.index.read_in_thread(lambda tx: make_plan(tx, request))
+        self._take_plan(members)
+        if not self._is_small:
+            return None
+        output = self._output = BufferOutput()
+        writer = self._writer = self._new_writer(output, ZipLedger(dos_time(self._kind.now())))
+        window = writer.window(members)
+        window.work()
+        self._context.make_folder()
+        if window.error is None:
+            writer.finish()
+            write_file(self._path, output.take())
+            self._is_finished = True
+        else:
+            # what comes next may be large
+            self._output = FileOutput(self._path)
+            self._output.write(output.take())
+            writer.redirect(self._output)
+        return window
+
+    def _made(self, window: Window | None) -> Deferred[None] | None:
+        if window is None:
+            return Deferred.fromCoroutine(self._begin())
+        self._next = window.done
+        if window.error is None:
+            self._bytes_done = self._bytes_total
+            self._offer()
+            return None
+        assert self._members is not None
+        self._bytes_done = sum(member.size_bytes for member in self._members[: self._next])
+        return Deferred.fromCoroutine(self._take_up(self._members[self._next], window.error))
+
+    async def _begin(self) -> None:
+        if self._members is None:
+            request = self._plan_request()
+            self._take_plan(await self._kind.index.read(lambda tx: make_plan(tx, request)))
         if self._target is not None and not self._target.claim():
             raise OrthancError(
                 ErrorCode.BAD_SEQUENCE_OF_CALLS, "An archive that is being sent cannot go on"
@@ -140,16 +194,16 @@ class ArchiveJob:
         else:
             self._context.make_folder()
             self._output = FileOutput(self._path, offset)
+        self._writer = self._new_writer(
+            self._output, ledger or ZipLedger(dos_time(self._kind.now()))
+        )
+        return self._writer
+
+    def _new_writer(self, output: ArchiveOutput, ledger: ZipLedger) -> ArchiveWriter:
         media = None
         if self._kind.type_name == MEDIA:
             media = DicomdirBuilder(extended=bool(self._parameters["Extended"]))
-        self._writer = ArchiveWriter(
-            self._kind.open_file,
-            self._output,
-            ledger or ZipLedger(dos_time(self._kind.now())),
-            media,
-        )
-        return self._writer
+        return ArchiveWriter(self._kind.open_file, output, ledger, media)
 
     def _resume(self, cursor: dict[str, Any]) -> None:
         """In a thread: take up what an earlier run wrote, or start over if that is not there."""
@@ -339,15 +393,18 @@ class ArchiveJob:
             self._output.close()
         self._is_finished = True
 
+    def _offer(self) -> None:
+        self._context.outputs[OUTPUT_KEY] = Output(
+            self._path, MIME, str(self._parameters["Filename"])
+        )
+
     async def _hand_over(self) -> None:
         """The last step of all: what is left to be sent, or the file as the job's output."""
         assert self._output is not None
         if self._target is not None:
             await self._send()
         else:
-            self._context.outputs[OUTPUT_KEY] = Output(
-                self._path, MIME, str(self._parameters["Filename"])
-            )
+            self._offer()
 
     async def _send(self) -> None:
         """Send what a step made, once the client has taken what the step before made.

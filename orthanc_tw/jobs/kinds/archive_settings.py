@@ -23,7 +23,6 @@ class ArchiveSettings:
     :ivar window_bytes: source data handled in one step
     :ivar stream_window_bytes: the same where the result is held until the client took it
     :ivar single_step_bytes: up to this size an archive is made in one go in one thread
-    :ivar plan_now_instances: up to so many instances the plan is read in the reactor thread
     :ivar checkpoint_bytes: source data after which what is written is made durable
     """
 
@@ -32,7 +31,6 @@ class ArchiveSettings:
     window_bytes: int = 16 * MB
     stream_window_bytes: int = 4 * MB
     single_step_bytes: int = 1 * MB
-    plan_now_instances: int = 8
     checkpoint_bytes: int = 256 * MB
 
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from pydicom._uid_dict import UID_dictionary
 from twisted.internet.defer import CancelledError
 from twisted.web.server import Request
 
-from orthanc_tw.core.archives.plan import PlanRequest, measure_plan
+from orthanc_tw.core.archives.plan import PlanRequest, is_measured_at_once, measure_plan
+from orthanc_tw.dicom.public_dictionary import uid_entry
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, MIME, OUTPUT_KEY, archive_parameters
@@ -85,7 +85,7 @@ class ArchiveRoutes:
             for name, media in (("archive", False), ("media", True)):
                 path = f"/{level.plural}/<public_id>/{name}"
                 yield Route("GET", path, partial(self._get_resource, level, media))
-                yield Route("POST", path, partial(self._post_resource, level, media))
+                yield Route("POST", path, partial(self._post_resource, level, media), hot=True)
         for name, media, extended in (
             ("create-archive", False, False),
             ("create-media", True, False),
@@ -170,8 +170,8 @@ class ArchiveRoutes:
         )
 
     async def _answer(self, request: Request, plan: PlanRequest, wanted: _Wanted) -> Body:
-        if len(plan.resources) == 1 and wanted.transcode is None:
-            size = self._index.read_now(lambda tx: measure_plan(tx, plan))
+        if wanted.transcode is None and is_measured_at_once(plan):
+            size = self._index.read_one(lambda tx: measure_plan(tx, plan))
         else:
             size = await self._index.read(
                 lambda tx: measure_plan(tx, plan, with_syntaxes=wanted.transcode is not None)
@@ -274,7 +274,7 @@ def _string_field(body: JsonValue, name: str) -> str | None:
 
 
 def _checked_syntax(uid: str | None) -> str | None:
-    if uid is not None and UID_dictionary.get(uid, ("", ""))[1] != "Transfer Syntax":
+    if uid is not None and uid_entry(uid)[1] != "Transfer Syntax":
         raise OrthancError(ErrorCode.PARAMETER_OUT_OF_RANGE, f"Unknown transfer syntax: {uid}")
     return uid
 

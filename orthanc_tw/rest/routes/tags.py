@@ -85,7 +85,7 @@ class TagRoutes:
             parse_tag(name.decode("utf-8", "replace")) for name in names
         )
 
-    async def get_file(self, request: Request, public_id: str) -> Body:
+    def get_file(self, request: Request, public_id: str) -> Deferred[None]:
         """The file as it was received, or as DICOM JSON (PS3.18 annex F)."""
         instance = self._instances.one(public_id)
         syntax = argument(request, "transcode")
@@ -98,11 +98,9 @@ class TagRoutes:
                 ErrorCode.NOT_IMPLEMENTED, 'Argument "transcode" is not honoured', http_status=501
             )
         if (request.getHeader("accept") or "").strip() == DICOM_JSON_MIME:
-            await self._send_dicom_json(request, instance)
-            return None
+            return Deferred.fromCoroutine(self._send_dicom_json(request, instance))
         filename = argument(request, "filename") or f"{public_id}.dcm"
-        await self._files.send(request, instance.file, DICOM_MIME, filename)
-        return None
+        return self._files.send(request, instance.file, DICOM_MIME, filename)
 
     async def _send_dicom_json(self, request: Request, instance: StoredInstance) -> None:
         pieces, close = await self._documents.dicom_json(instance.file)

@@ -11,13 +11,11 @@ from typing import Any, BinaryIO
 import pydicom
 from twisted.internet.defer import Deferred, maybeDeferred
 
+from orthanc_tw.index.archive_tree import ArchiveFolder, ArchiveInstance, ArchiveTree
 from orthanc_tw.index.gateway import (
     Attachment,
-    ExpandParts,
     MetadataValue,
-    ResourceRecord,
     ResourceRow,
-    Statistics,
 )
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.identifiers import DicomIdentifiers
@@ -132,6 +130,12 @@ class FakeIndex:
     def read_now(self, fn: Callable[[Any], Any]) -> Any:
         return fn(self)
 
+    def read_one(self, fn: Callable[[Any], Any]) -> Any:
+        return fn(self)
+
+    def read_in_thread(self, fn: Callable[[Any], Any]) -> Any:
+        return fn(self)
+
     # ReadTransaction
 
     def lookup(self, public_id: str, level: ResourceType | None = None) -> ResourceRow | None:
@@ -140,7 +144,6 @@ class FakeIndex:
         return None if found is None or level not in (None, found.row.level) else found.row
 
     def ancestors(self, row: ResourceRow) -> Sequence[ResourceRow]:
-        self.queries += 1
         by_id = {item.row.internal_id: item.row for item in self.resources.values()}
         found = []
         while row.parent_id is not None:
@@ -151,7 +154,6 @@ class FakeIndex:
     def descendants(
         self, row: ResourceRow, level: ResourceType, *, after: str | None = None, limit: int = 0
     ) -> Sequence[ResourceRow]:
-        self.queries += 1
         rows = {row.internal_id}
         found = [row] if row.level is level else []
         for current in range(row.level + 1, level + 1):
@@ -163,35 +165,47 @@ class FakeIndex:
             rows = {item.internal_id for item in found}
         return sorted(found, key=lambda item: item.public_id)
 
-    def expand(self, rows: Sequence[ResourceRow], parts: ExpandParts) -> Sequence[ResourceRecord]:
+    def archive_size(self, public_id: str, level: ResourceType) -> tuple[int, int] | None:
+        tree = self.archive_tree(public_id, level)
+        if tree is None:
+            return None
+        return len(tree.instances), sum(instance.size_bytes for instance in tree.instances)
+
+    def archive_tree(self, public_id: str, level: ResourceType | None) -> ArchiveTree | None:
         self.queries += 1
-        found = []
-        for row in rows:
-            item = self.resources[row.public_id]
-            found.append(
-                ResourceRecord(
-                    row.internal_id,
-                    row.public_id,
-                    row.level,
-                    None,
-                    False,
-                    False,
-                    "",
-                    item.tags,
-                    metadata=item.metadata if parts.metadata else {},
-                    attachments=item.attachments if parts.attachments else (),
-                )
-            )
-        return found
+        found = self.resources.get(public_id)
+        if found is None or level not in (None, found.row.level):
+            return None
+        rows = [*reversed(self.ancestors(found.row))]
+        for below in ResourceType:
+            rows += self.descendants(found.row, below)
+        folders = [
+            ArchiveFolder(row.internal_id, row.level, row.parent_id, row.public_id, item.tags)
+            for row in rows
+            if row.level is not ResourceType.INSTANCE and (item := self.resources[row.public_id])
+        ]
+        return ArchiveTree(
+            folders, [self._instance(row) for row in rows if row.level is ResourceType.INSTANCE]
+        )
+
+    def _instance(self, row: ResourceRow) -> ArchiveInstance:
+        item = self.resources[row.public_id]
+        (attachment,) = item.attachments
+        syntax = item.metadata.get(MetadataType.TRANSFER_SYNTAX)
+        assert row.parent_id is not None
+        return ArchiveInstance(
+            row.parent_id,
+            row.internal_id,
+            row.public_id,
+            item.tags.get("0020,0013"),
+            attachment.uuid,
+            attachment.compression,
+            attachment.size_bytes,
+            "" if syntax is None else syntax.value,
+        )
 
     def attachment(self, internal_id: int, content_type: int) -> Attachment | None:
         for item in self.resources.values():
             if item.row.internal_id == internal_id:
                 return item.attachments[0]
         return None
-
-    def resource_statistics(self, row: ResourceRow) -> Statistics:
-        self.queries += 1
-        rows = self.descendants(row, ResourceType.INSTANCE)
-        size = sum(self.resources[item.public_id].attachments[0].size_bytes for item in rows)
-        return Statistics(0, 0, 0, len(rows), size, size, size, size)
