@@ -1,8 +1,9 @@
 """The main service: opens what the server stands on, wires it, listens, and ends in order.
 
-`make_service` does no I/O. ``privilegedStartService`` takes the ports, then locks and opens
-the database (the last thing that can fail, since its threads need a running reactor to
-end); ``startService`` loads the jobs and sweeps the storage area while requests are served.
+`make_service` does no I/O. ``privilegedStartService`` takes the ports; ``startService``, by
+when twistd has given up privileges, locks and opens the database (the last thing that can
+fail, since its threads need a running reactor to end), loads the jobs, and sweeps the storage
+area while requests are served.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ from orthanc_tw.index.sqlite import SqliteIndex, open_index
 from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.startup import StartupError
-from orthanc_tw.storage.filesystem import FilesystemStorage
+from orthanc_tw.storage.filesystem import SPOOL_FOLDER, FilesystemStorage
+from orthanc_tw.storage.interface import Spool
 
 #: Threads for files, hashing and deflate.
 THREADS = 8
@@ -68,23 +70,47 @@ class Server(MultiService):
         self._mailbox = Mailbox(reactor.callFromThread)
         self._threads = Threads(THREADS, self._mailbox.tell)
         self._listening: Listening | None = None
+        self._storage: FilesystemStorage | None = None
         self._index: SqliteIndex | None = None
         self._parts: Parts | None = None
         self._ready: Deferred[None] = succeed(None)
 
     def privilegedStartService(self) -> None:
-        """Take the ports, open the database, wire everything.
+        """Take the ports and read the certificate, which may need more rights than the rest.
 
         :raises StartupError: with one line
         """
+        self._listening = Listening(
+            self._configuration,
+            self._reactor,
+            self._new_spool,
+            self.in_thread,
+            self._log_levels,
+        )
+        self._listening.listen()
+        super().privilegedStartService()  # type: ignore[no-untyped-call]
+
+    def _new_spool(self) -> Spool:
+        assert self._storage is not None  # no request is accepted before that
+        return self._storage.new_spool()
+
+    def _open(self) -> Parts:
+        """Open the storage area and the database, wire everything.
+
+        Not earlier: what is made here has to belong to the user that ``--uid`` names.
+
+        :raises StartupError: with one line
+        """
+        assert self._listening is not None
         folders = settings.folders(self._configuration)
         for name, folder in (
             ("StorageDirectory", folders.storage),
+            ("StorageDirectory", folders.storage / SPOOL_FOLDER),
             ("IndexDirectory", folders.index),
         ):
             _check_writable(name, str(folder))
         try:
-            storage = FilesystemStorage(
+            self._storage = storage = FilesystemStorage(
                 str(folders.storage),
                 sync=self._configuration.boolean("SyncStorageArea"),
                 with_md5=self._configuration.boolean("StoreMD5ForAttachments"),
@@ -93,14 +119,6 @@ class Server(MultiService):
             )
         except OrthancError as error:
             raise StartupError(f"StorageDirectory: {error}") from None
-        self._listening = Listening(
-            self._configuration,
-            self._reactor,
-            storage.new_spool,
-            self.in_thread,
-            self._log_levels,
-        )
-        self._listening.listen()
         try:
             self._index = open_index(
                 IndexSettings(directory=str(folders.index)),
@@ -130,21 +148,25 @@ class Server(MultiService):
                 self._index, settings.stable_age(self._configuration), self._reactor, time.time
             )
             stability.setServiceParent(self)  # type: ignore[no-untyped-call]
-        super().privilegedStartService()  # type: ignore[no-untyped-call]
+        return self._parts
 
     def startService(self) -> None:
-        """Run: threads, jobs, the sweep of files that no row names."""
-        assert self._index is not None and self._parts is not None
+        """Open what is on disk, and run: jobs, the sweep of files that no row names.
+
+        :raises StartupError: with one line
+        """
+        parts = self._open()
+        assert self._index is not None
         # Each step of SQLite gives up the interpreter lock and has to wait for it again: with
         # the default of 5 ms a busy reactor thread starves the writer (measured: 4 uploads at
         # once are stored three times as fast).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         super().startService()  # type: ignore[no-untyped-call]
         if not self._configuration.boolean("ReadOnly"):
-            sweeping = sweep(self._parts.storage, self._index, self.in_thread)
+            sweeping = sweep(parts.storage, self._index, self.in_thread)
             sweeping.addErrback(partial(self._log.failure, "Sweeping the storage area"))
         # Nobody may ask for a job that is known, but not yet to the engine.
-        self._ready = self._parts.engine.when_ready()
+        self._ready = parts.engine.when_ready()
         self._ready.addCallback(lambda _: self._accept())
 
     def _accept(self) -> None:
