@@ -19,15 +19,17 @@ from zlib_ng import zlib_ng
 from orthanc_tw.core.zip.records import DEFLATED, STORED
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
-# Of libdeflate: a level less is half as fast again, and up to 5 % larger than zlib 6.
+# Of libdeflate. The faster one costs 5 % of size on smooth images and 2 % on rougher ones.
 _LEVEL = 2
+_ROUGH_LEVEL = 1
 _STREAM_LEVEL = 3
 _NOISE_LEVEL = 2
 _RAW = -15
 _CHUNK_BYTES = 512 * 1024
 _SAMPLE_PIECES = 4
 _PIECE_BYTES = 8 * 1024
-# A sample that stays larger than this is noise.
+# A sample of which more than this is left is rough, or noise.
+_ROUGH_SHARE = 0.36
 _NOISE_SHARE = 0.55
 # What is smaller is deflated faster than a sample of it would be.
 _SAMPLE_FROM_BYTES = 128 * 1024
@@ -119,17 +121,22 @@ def deflate_member(source: BinaryIO, expected_size: int, *, deflate: bool) -> De
 
 def deflate_bytes(content: bytes) -> bytes:
     """All of a content as one raw deflate stream (RFC 1951)."""
-    if len(content) >= _SAMPLE_FROM_BYTES and _is_noise(content):
-        return isal_zlib.compress(content, _NOISE_LEVEL, _RAW)
-    return bytes(libdeflate.deflate_compress(content, _LEVEL))
+    level = _LEVEL
+    if len(content) >= _SAMPLE_FROM_BYTES:
+        share = _sample_share(content)
+        if share > _NOISE_SHARE:
+            return isal_zlib.compress(content, _NOISE_LEVEL, _RAW)
+        if share > _ROUGH_SHARE:
+            level = _ROUGH_LEVEL
+    return bytes(libdeflate.deflate_compress(content, level))
 
 
-def _is_noise(content: bytes) -> bool:
-    """Deflate some pieces from all over, each of several rows: rows resemble each other."""
+def _sample_share(content: bytes) -> float:
+    """What is left of some pieces from all over, each of several rows: rows resemble each other."""
     step = len(content) // _SAMPLE_PIECES
     starts = range(max(step - _PIECE_BYTES, 0) // 2, len(content), max(step, 1))
     sample = b"".join(content[start : start + _PIECE_BYTES] for start in starts)
-    return len(libdeflate.deflate_compress(sample, 1)) > _NOISE_SHARE * len(sample)
+    return len(libdeflate.deflate_compress(sample, 1)) / max(len(sample), 1)
 
 
 class _Compressor(Protocol):
@@ -139,7 +146,7 @@ class _Compressor(Protocol):
 
 def _stream_compressor(first: bytes) -> _Compressor:
     """Of a member that comes in parts, by its first part."""
-    if _is_noise(first):
+    if _sample_share(first) > _NOISE_SHARE:
         return cast(_Compressor, isal_zlib.compressobj(_NOISE_LEVEL, isal_zlib.DEFLATED, _RAW))
     return cast(_Compressor, zlib_ng.compressobj(_STREAM_LEVEL, zlib_ng.DEFLATED, _RAW))
 
