@@ -162,6 +162,10 @@ class Server(MultiService):
         # once are stored three times as fast).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         super().startService()  # type: ignore[no-untyped-call]
+        if self._configuration.boolean("DicomServerEnabled"):
+            self._log.warn(
+                "DicomServerEnabled: this version has no DICOM server, nothing listens on DicomPort"
+            )
         if not self._configuration.boolean("ReadOnly"):
             sweeping = sweep(parts.storage, self._index, self.in_thread)
             sweeping.addErrback(partial(self._log.failure, "Sweeping the storage area"))

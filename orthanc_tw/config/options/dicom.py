@@ -8,7 +8,13 @@ from orthanc_tw.config.option import BOOLEAN, INTEGER, OBJECT, STRING, STRINGS, 
 SERVER = Topic(
     "DICOM server",
     (
-        Option("DicomServerEnabled", BOOLEAN, True, "Whether the DICOM server runs"),
+        Option(
+            "DicomServerEnabled",
+            BOOLEAN,
+            True,
+            "Whether the DICOM server runs; this version has none, and says so in its log",
+            honoured=True,
+        ),
         Option(
             "DicomAet",
             STRING,

@@ -180,6 +180,7 @@ class ArchiveRoutes:
             raise OrthancError(
                 ErrorCode.NOT_IMPLEMENTED,
                 f"Transcode: instances cannot be transcoded to {wanted.transcode} yet",
+                http_status=501,
             )
         parameters = archive_parameters(
             plan,
