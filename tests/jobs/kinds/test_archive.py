@@ -8,7 +8,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 import pydicom
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
@@ -27,6 +27,7 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.identifiers import DicomIdentifiers
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import Compression
 from tests.core.archives.fakes import FakeIndex
 
 MOMENT = datetime(2024, 5, 6, 7, 8, 10)
@@ -319,6 +320,46 @@ class ChangedMeanwhileTests(ArchiveTestCase):
             for step in steps:
                 self.successResultOf(step)
             self.assert_complete(self.read())
+
+    def test_while_a_small_one_is_made(self) -> None:
+        """In one go too: deleted ones are left out, a replaced one is replaced, even by a large
+        one, which then is not held in memory but comes in steps.
+        """
+        index = self.index
+        large = bytes(100_000)
+
+        def change_then_open(uuid: str, compression: Compression) -> BinaryIO:
+            if len(index.opened) == 1:
+                index.delete(self.ids[6])
+                old = index.resources[self.ids[2]].attachments[0].uuid
+                index.put_file(self.ids[2], large)
+                del index.files[old]
+            return index.open_file(uuid, compression)
+
+        settings = ArchiveSettings(large_member_bytes=30_000, window_bytes=8_000)
+        kind = ArchiveKind(
+            ARCHIVE,
+            index,
+            change_then_open,
+            lambda: MOMENT,
+            settings,  # type: ignore[arg-type]
+        )
+        self.finish(kind.create(self.parameters(), None, self.context()))
+        self.assert_complete(self.read())
+        with zipfile.ZipFile(io.BytesIO(self.read())) as archive:
+            self.assertIn(len(large), [info.file_size for info in archive.infolist()])
+
+    def test_a_study_that_has_grown(self) -> None:
+        """More than what was measured at submission: it is made in steps after all."""
+        settings = ArchiveSettings(single_step_bytes=2_000)
+        parameters = self.parameters(UncompressedSize=1_000)
+        job = self.kind(settings=settings).create(parameters, None, self.context())
+        steps = 0
+        for step in job.steps():
+            self.successResultOf(step)
+            steps += 1
+        self.assertGreater(steps, 1)
+        self.assert_complete(self.read())
 
     def test_a_lost_file(self) -> None:
         """A file that is not there though its row is: the job fails and says which."""
