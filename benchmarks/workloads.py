@@ -22,7 +22,7 @@ class Scale:
     large: int = 300
     requests: int = 3000
     tags: int = 500
-    files: int = 800
+    files: int = 4000
     study: int = 200
     jobs: int = 300
 
