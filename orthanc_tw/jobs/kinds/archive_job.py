@@ -385,7 +385,6 @@ class ArchiveJob:
 
     async def _hand_over(self) -> None:
         """The last step of all: what is left to be sent, or the file as the job's output."""
-        assert self._output is not None
         if self._target is not None:
             await self._send()
         else:
