@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from orthanc_tw.index.archive_tree import ArchiveInstance as ArchiveInstance
 from orthanc_tw.index.archive_tree import ArchiveTree as ArchiveTree
-from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.index.job_row import JobRow as JobRow
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import (
     ChangeType,
@@ -232,37 +232,6 @@ class DeleteOutcome:
 
     removed: Sequence[str]
     remaining_ancestor: ResourceRow | None
-
-
-@dataclass(frozen=True, slots=True)
-class JobRow:
-    """One job. Times are POSIX seconds, UTC; JSON columns are objects here.
-
-    ``sequence`` is set by the index: the order of submission, kept over restarts.
-    ``parameters`` and ``cursor`` are the kind's own; ``content`` its public ``Content``;
-    ``outputs`` maps an output's key to ``{"file", "mime", "filename", "size"}``.
-    """
-
-    job_id: str
-    kind: str
-    state: str
-    priority: int
-    parameters: JsonObject
-    cursor: JsonObject | None
-    content: JsonObject
-    user_data: object
-    has_user_data: bool
-    progress: float
-    error_code: int
-    error_details: str
-    created_s: float
-    started_s: float | None
-    completed_s: float | None
-    runtime_s: float
-    retry_at_s: float | None
-    outputs: JsonObject
-    failed_instances: JsonObject
-    sequence: int = 0
 
 
 class ReadTransaction(Protocol):

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orthanc_tw.core.archives.plan import PlanRequest
 from orthanc_tw.core.archives.writer import OpenFile
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import Job, JobContext
 from orthanc_tw.jobs.kinds.archive_job import ArchiveJob
+from orthanc_tw.jobs.kinds.archive_parameters import archive_parameters
 from orthanc_tw.jobs.kinds.archive_settings import (
     ARCHIVE,
     MEDIA,
@@ -65,39 +65,3 @@ class ArchiveKind:
     def create(self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext) -> Job:
         """See `JobKind`."""
         return ArchiveJob(self, parameters, cursor, context)
-
-
-def archive_parameters(
-    request: PlanRequest,
-    *,
-    filename: str,
-    instances: int,
-    size_bytes: int,
-    extended: bool = False,
-    transcode: str | None = None,
-    lossy_quality: int | None = None,
-    description: str = "REST API",
-) -> JsonObject:
-    """The parameters of a job.
-
-    :param filename: what the client is to call it
-    :param instances: how many there are to be, as `measure_plan` says
-    :param size_bytes: their size, uncompressed
-    :param extended: a DICOMDIR with attributes of type 3
-    """
-    parameters: JsonObject = {
-        "Resources": list(request.resources),
-        "Level": None if request.level is None else request.level.label,
-        "Base": request.base.label,
-        "Utf8": request.utf8,
-        "Extended": extended,
-        "Filename": filename,
-        "InstancesCount": instances,
-        "UncompressedSize": size_bytes,
-        "Description": description,
-    }
-    if transcode is not None:
-        parameters["Transcode"] = transcode
-        if lossy_quality is not None:
-            parameters["LossyQuality"] = lossy_quality
-    return parameters

@@ -14,22 +14,17 @@ from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from orthanc_tw.core.archives.media import DicomdirBuilder
-from orthanc_tw.core.archives.output import (
-    ArchiveOutput,
-    BufferOutput,
-    FileOutput,
-    write_file,
-)
-from orthanc_tw.core.archives.plan import Member, PlanRequest, find_current, make_plan
+from orthanc_tw.core.archives.output import ArchiveOutput, BufferOutput, FileOutput, write_file
+from orthanc_tw.core.archives.plan import Member, find_current, make_plan
 from orthanc_tw.core.archives.writer import ArchiveWriter, LargeMember, Window
 from orthanc_tw.core.zip.ledger import ZipLedger
 from orthanc_tw.core.zip.partial import read_members, verify_member
 from orthanc_tw.core.zip.records import dos_time
 from orthanc_tw.jobs.interface import CHECKPOINT, JobContext, Output
+from orthanc_tw.jobs.kinds.archive_parameters import plan_request
 from orthanc_tw.jobs.kinds.archive_settings import MB, MEDIA, MIME, OUTPUT_KEY, StreamTarget
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
-from orthanc_tw.model.levels import ResourceType
 
 if TYPE_CHECKING:
     from orthanc_tw.jobs.kinds.archive import ArchiveKind
@@ -131,7 +126,7 @@ class ArchiveJob:
 
         None, and only the plan, if the resources have grown meanwhile.
         """
-        request = self._plan_request()
+        request = plan_request(self._parameters, media=self._kind.type_name == MEDIA)
         members = self._kind.index.read_in_thread(lambda tx: make_plan(tx, request))
         self._take_plan(members)
         if not self._is_small:
@@ -166,7 +161,7 @@ class ArchiveJob:
 
     async def _begin(self) -> None:
         if self._members is None:
-            request = self._plan_request()
+            request = plan_request(self._parameters, media=self._kind.type_name == MEDIA)
             self._take_plan(await self._kind.index.read(lambda tx: make_plan(tx, request)))
         if self._target is not None and not self._target.claim():
             raise OrthancError(
@@ -176,16 +171,6 @@ class ArchiveJob:
             await self._context.in_thread(self._resume, self._cursor)
         elif self._bytes_total <= self._settings.single_step_bytes:
             await self._step()
-
-    def _plan_request(self) -> PlanRequest:
-        level = self._parameters["Level"]
-        return PlanRequest(
-            tuple(self._parameters["Resources"]),
-            None if level is None else ResourceType.from_label(level),
-            ResourceType.from_label(self._parameters["Base"]),
-            self._kind.type_name == MEDIA,
-            bool(self._parameters["Utf8"]),
-        )
 
     def _open(self, ledger: ZipLedger | None = None, offset: int = 0) -> ArchiveWriter:
         """In a thread, but for a stream."""
@@ -400,7 +385,6 @@ class ArchiveJob:
 
     async def _hand_over(self) -> None:
         """The last step of all: what is left to be sent, or the file as the job's output."""
-        assert self._output is not None
         if self._target is not None:
             await self._send()
         else:
