@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -58,9 +58,12 @@ class Threads:
     def __init__(self, count: int, tell: Callable[..., object]) -> None:
         self._tell = tell
         self._executor = ThreadPoolExecutor(count, "orthanc-tw")
+        self._is_stopped = False
 
     def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
-        """Run a function; Deferred of its result."""
+        """Run a function; Deferred of its result. Fails with CancelledError after `stop`."""
+        if self._is_stopped:
+            return fail(CancelledError())
         deferred: Deferred[Any] = Deferred()
 
         def work() -> None:
@@ -75,7 +78,13 @@ class Threads:
         return deferred
 
     def spawn(self, work: Callable[[], None], failed: Callable[[Failure], object]) -> None:
-        """Run a function that tells of its end by itself; ``failed`` is called if it raises."""
+        """Run a function that tells of its end by itself; ``failed`` is called if it raises.
+
+        After `stop`, it is called with a CancelledError at once.
+        """
+        if self._is_stopped:
+            failed(Failure(CancelledError()))
+            return
 
         def watched() -> None:
             try:
@@ -86,5 +95,6 @@ class Threads:
         self._executor.submit(watched)
 
     def stop(self) -> None:
-        """Wait until all that was given has run."""
+        """Wait until all that was given has run; nothing more is taken."""
+        self._is_stopped = True
         self._executor.shutdown()

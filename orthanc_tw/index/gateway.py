@@ -372,7 +372,10 @@ class Index(Protocol):
     def submit(
         self, fn: Callable[[WriteTransaction], T], ended: Callable[[T | Failure], object]
     ) -> None:
-        """As `write`, from any thread: ``ended`` is called in the reactor thread."""
+        """As `write`, from any thread: ``ended`` is called in the reactor thread.
+
+        :raises OrthancError: DATABASE_UNAVAILABLE if the index is closed
+        """
         ...
 
     def read(self, fn: Callable[[ReadTransaction], T]) -> Deferred[T]:

@@ -2,6 +2,7 @@
 
 import threading
 
+from twisted.internet.defer import CancelledError
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -84,3 +85,11 @@ class ThreadsTests(SynchronousTestCase):
             self.threads.spawn(lambda number=number: done.append(number), self.fail)
         self.threads.stop()
         self.assertEqual(sorted(done), list(range(50)))
+
+    def test_stopped(self):
+        """What comes too late is told so, and is not run."""
+        failures = []
+        self.threads.stop()
+        self.failureResultOf(self.threads.run(self.fail), CancelledError)
+        self.threads.spawn(self.fail, failures.append)
+        self.assertIs(failures[0].type, CancelledError)

@@ -47,6 +47,30 @@ class BrowseTests(IndexCase):
         self.assertIsNone(self.read(lambda tx: tx.lookup(public_id("p/s"), SERIES)))
         self.assertIsNone(self.read(lambda tx: tx.lookup("no such thing")))
 
+    def test_attachment_of(self) -> None:
+        """By public identifier, in one statement; None for another level, type or resource."""
+        self.fill()
+        name = public_id("p/s/e/i")
+        row = self.row("p/s/e/i")
+        expected = self.read(lambda tx: tx.attachment(row.internal_id, 1))
+        self.assertIsNotNone(expected)
+        self.assertEqual(
+            self.index.read_one(lambda tx: tx.attachment_of(INSTANCE, name, 1)), expected
+        )
+        for level, public, content in ((SERIES, name, 1), (INSTANCE, name, 2), (INSTANCE, "x", 1)):
+            found = self.index.read_one(
+                lambda tx, arguments=(level, public, content): tx.attachment_of(*arguments)  # type: ignore[misc]
+            )
+            self.assertIsNone(found)
+
+    def test_read_one(self) -> None:
+        """A look-up without a transaction sees what is committed, before and after."""
+        seen = []
+        for _ in range(2):
+            seen.append(self.index.read_one(lambda tx: tx.lookup(public_id("p"), PATIENT)))
+            self.store("p/s/e/i")
+        self.assertEqual(seen, [None, self.row("p")])
+
     def test_descendants(self) -> None:
         """Of any level below, in order, by key; itself at its own level, nothing above."""
         self.fill()

@@ -223,6 +223,31 @@ class ThreadTests(SqliteCase):
         self.write(lambda tx: None)
         self.assertTrue(self.exists("p"))
 
+    def test_submit(self) -> None:
+        """From another thread, too; the end is told in the reactor thread, after the commit."""
+        ended: list[Any] = []
+
+        def wrong(tx: object) -> None:
+            raise ZeroDivisionError
+
+        def work() -> None:
+            self.index.submit(store("p/s/e/i"), ended.append)
+            self.index.submit(wrong, ended.append)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        while len(ended) < 2:
+            self.pump()
+        self.assertTrue(ended[0])
+        self.assertIsInstance(ended[1].value, ZeroDivisionError)
+        self.assertTrue(self.exists("p"))
+        self.close()
+        with self.assertRaises(OrthancError):
+            self.index.submit(wrong, ended.append)
+        with self.assertRaises(OrthancError):
+            self.index.read_one(lambda tx: tx.lookup(public_id("p")))
+
     def test_close_finishes_what_is_queued(self) -> None:
         """Writes before the close are durable, and the log is folded into the file."""
         writes = [self.index.write(store(f"p/s/e/{n}")) for n in range(20)]
