@@ -95,7 +95,9 @@ class FindRoutes:
         if boolean(body, "Metadata", default=True):
             content |= Content.METADATA
         view = View(content, format_of_body(body))
-        pages = self._bulk_pages(list(dict.fromkeys(identifiers)), level, view)
+        # As in Orthanc: what is named twice is shown twice, but relatives at a level only once.
+        wanted = identifiers if level is None else list(dict.fromkeys(identifiers))
+        pages = self._bulk_pages(wanted, level, view)
         return await json_list(request, pages, self._send_chunks)
 
     async def _bulk_pages(
@@ -116,7 +118,7 @@ class FindRoutes:
                     return ancestor(tx, row, level or row.level)
 
                 relative = await self._index.read(above)
-                if relative.public_id not in shown:
+                if level is None or relative.public_id not in shown:
                     shown.add(relative.public_id)
                     yield list(await self._browser.show([relative], view))
                 continue
