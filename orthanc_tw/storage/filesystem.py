@@ -85,8 +85,9 @@ class FilesystemStorage:
             shelf, uuid = self._shelves.place(self._uuid_source())
         except OSError as error:
             raise storage_error(error) from error
-        if self._born is not None:
-            self._born.add(uuid)
+        born = self._born  # read once: the sweep may end meanwhile, in another thread
+        if born is not None:
+            born.add(uuid)
         path = self.path(uuid)
         try:
             if compress:
@@ -155,7 +156,8 @@ class FilesystemStorage:
 
     def is_born(self, uuid: str) -> bool:
         """Whether this process made that file since the sweep began (its row may follow)."""
-        return self._born is not None and uuid in self._born
+        born = self._born
+        return born is not None and uuid in born
 
     def end_sweep(self) -> None:
         """The sweep is over: new UUIDs need not be remembered any more."""
