@@ -2,7 +2,7 @@
 
 The UUIDs of files are made here, so a file may as well go where others just went. Spread at
 random, nearly each of the first 65,536 files needs a new folder and three more flushes of the
-disk (measured: 3.3 fsyncs an upload, with shelves 1.6); and UUIDs that begin alike are
+disk (measured: 3.3 fsyncs an upload, with shelves 1.75); and UUIDs that begin alike are
 neighbours in the index of the database.
 """
 
