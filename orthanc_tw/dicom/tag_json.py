@@ -166,21 +166,6 @@ def add_tag(
     target[format_tag(tag)] = shown
 
 
-def element_text(
-    document: Document, item: Item, element: Element, options: TagOptions
-) -> str | None:
-    """Text of one element as the formats show it; None if it is binary, too long or a sequence."""
-    if element.items is not None:
-        return None
-    character_set = charsets_of(
-        item.specific_character_set,
-        options.default_encoding,
-        code_extensions=options.code_extensions,
-    )
-    value = _leaf(document, item, element, character_set, options)[1]
-    return value if isinstance(value, str) else None
-
-
 def _leaf(
     document: Document,
     item: Item,

@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 
 from orthanc_tw.model.levels import ResourceType
-
-_PATTERN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}")
-
-
-def is_orthanc_identifier(text: str) -> bool:
-    """Say whether ``text`` has the shape of a public identifier."""
-    return _PATTERN.fullmatch(text) is not None
 
 
 def _format(digest: str) -> str:

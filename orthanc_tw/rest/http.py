@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from twisted.internet.defer import Deferred
 from twisted.web.server import Request
@@ -107,8 +107,3 @@ def has_argument(request: Request, name: str) -> bool:
         return True
     # Twisted leaves names without "=" out of the arguments.
     return encoded in request.uri.partition(b"?")[2].split(b"&")
-
-
-def as_any(value: object) -> Any:
-    """Escape hatch for values whose shape was validated by hand."""
-    return value
