@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred
@@ -54,6 +54,14 @@ ASKED = {
     "orthanc_jobs_total_failed": "Jobs that failed since start",
     "orthanc_up_time_s": "Seconds since start",
 }
+# Seconds: from a small job to one that sends a large study.
+_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 1800, 7200)
+# Ours; each has the labels `JOB_LABELS`.
+JOB_TIMES = {
+    "orthanc_jobs_duration_seconds": "Time that jobs that have ended ran, in seconds",
+    "orthanc_jobs_waiting_seconds": "Time from submission to the first run, in seconds",
+}
+JOB_LABELS = ("type", "outcome")
 HELP = {**PEAKS, **COUNTS, **ASKED}
 
 
@@ -107,6 +115,11 @@ class Metrics:
         self._started_s = clock.seconds()
         self._peaks = {name: _Peak() for name in PEAKS}
         self._counts = dict.fromkeys(COUNTS, 0.0)
+        self._kept = CollectorRegistry(auto_describe=False)
+        self._job_times = {
+            name: Histogram(name, text, JOB_LABELS, buckets=_BUCKETS_S, registry=self._kept)
+            for name, text in JOB_TIMES.items()
+        }
         self._lock = threading.Lock()
         self._sources: list[Source] = []
 
@@ -141,6 +154,12 @@ class Metrics:
         """
         self.inc(name, -amount)
 
+    def job_ended(self, kind: str, outcome: str, duration_s: float, waiting_s: float) -> None:
+        """How long a job ran and waited, seconds; ``outcome`` is one of few words."""
+        if self.enabled:
+            for name, value in zip(JOB_TIMES, (duration_s, waiting_s), strict=True):
+                self._job_times[name].labels(kind, outcome).observe(max(value, 0.0))
+
     async def _collect(self) -> bytes:
         if not self.enabled:
             return b""
@@ -154,7 +173,7 @@ class Metrics:
         asked.update((name, peak.value(now_s)) for name, peak in self._peaks.items())
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Snapshot(asked, now_s))
-        return generate_latest(registry)
+        return generate_latest(registry) + generate_latest(self._kept)
 
     def exposition(self) -> Deferred[bytes]:
         """The text that Prometheus scrapes; empty while disabled. Fails as a source fails."""

@@ -70,6 +70,21 @@ class MetricsTests(SynchronousTestCase):
             self.assertIn(f"# HELP {name} ", text)
             self.assertIn(f"# TYPE {name} gauge\n", text)
 
+    def test_times_of_jobs(self):
+        """How long jobs ran and waited are histograms in seconds, by type and outcome."""
+        self.metrics.job_ended("Archive", "success", 0.3, 2.0)
+        self.metrics.job_ended("Archive", "success", 90.0, -1.0)
+        text = self.successResultOf(self.metrics.exposition()).decode()
+        labels = '{outcome="success",type="Archive"}'
+        self.assertIn("# TYPE orthanc_jobs_duration_seconds histogram", text)
+        self.assertIn(f"orthanc_jobs_duration_seconds_count{labels} 2.0", text)
+        self.assertIn(f"orthanc_jobs_duration_seconds_sum{labels} 90.3", text)
+        self.assertIn(f"orthanc_jobs_waiting_seconds_sum{labels} 2.0", text)
+        self.assertIn(
+            'orthanc_jobs_duration_seconds_bucket{le="0.5",outcome="success",type="Archive"} 1.0',
+            text,
+        )
+
     def test_disabled(self):
         """Nothing is shown while disabled, and no duration of that time afterwards."""
         self.metrics.enabled = False

@@ -122,6 +122,7 @@ def make_parts(
         cooperator=Cooperator(),
         in_thread=in_thread,
         random=random.random,
+        job_ended=metrics.job_ended,
         labelled=lambda public_ids, labels: index.read(
             lambda tx: tx.labelled_resources(public_ids, labels)
         ),

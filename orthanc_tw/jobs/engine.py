@@ -32,7 +32,7 @@ from orthanc_tw.jobs.scheduler import Scheduler
 from orthanc_tw.jobs.settings import JobsSettings
 from orthanc_tw.jobs.steering import JobSteering
 from orthanc_tw.jobs.store import JobStore
-from orthanc_tw.jobs.worker import JobWorker
+from orthanc_tw.jobs.worker import JobEnded, JobWorker
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.jobs import JobState
 from orthanc_tw.model.json_types import JsonObject
@@ -55,6 +55,8 @@ class JobsEngineService(Service):
     :param make_id: ids of new jobs, random UUIDs in their usual text form
     :param now_s: the time of day, POSIX seconds
     :param random: between 0 and 1, for the jitter of delays
+    :param job_ended: told of each job that has ended: type, ``success``, ``failure`` or
+        ``cancelled``, seconds that it ran, and seconds from submission to its first run
     :param labelled: for lists of jobs about resources with a label; by default none has any
     """
 
@@ -72,6 +74,7 @@ class JobsEngineService(Service):
         make_id: Callable[[], str],
         now_s: Callable[[], float],
         random: Callable[[], float] = lambda: 0.5,
+        job_ended: JobEnded = lambda kind, outcome, duration_s, waiting_s: None,
         labelled: Labelled = lambda public_ids, labels: succeed(()),
     ) -> None:
         self._settings = settings
@@ -93,6 +96,7 @@ class JobsEngineService(Service):
             in_thread=in_thread,
             random=random,
             threads=settings.threads,
+            job_ended=job_ended,
             save_interval_s=settings.save_interval_s,
             enqueue=self._enqueue,
             changed=self._changed,

@@ -75,6 +75,12 @@ class JobEntry:
         """Where the job stands."""
         return self.lifecycle.state
 
+    @property
+    def waited_s(self) -> float:
+        """Seconds from submission to the first run, or to the end of a job that never ran."""
+        until = self.completed_s if self.started_s is None else self.started_s
+        return 0.0 if until is None else until - self.created_s
+
     def result(self) -> JobResult:
         """How the job ended."""
         return JobResult(

@@ -39,6 +39,7 @@ from orthanc_tw.model.json_types import JsonObject
 
 _log = Logger()
 
+JobEnded = Callable[[str, str, float, float], None]
 ATTACHMENT = "__attachment__"
 
 # How many ended jobs may be on their way to the disk before a slot waits for its own.
@@ -65,6 +66,7 @@ class JobWorker:
         in_thread: Callable[..., Deferred[Any]],
         random: Callable[[], float],
         threads: Mapping[str, int],
+        job_ended: JobEnded,
         save_interval_s: float,
         enqueue: Callable[[JobEntry], None],
         changed: Callable[[JobEntry], None],
@@ -77,6 +79,7 @@ class JobWorker:
         self._in_thread = in_thread
         self._random = random
         self._threads = threads
+        self._job_ended = job_ended
         self._save_interval_s = save_interval_s
         self._enqueue = enqueue
         self._changed = changed
@@ -301,6 +304,7 @@ class JobWorker:
         """A job has come to its final state, whose row is saved or on its way: history."""
         entry.attachment = None
         self.totals[entry.state] += 1
+        self._job_ended(entry.kind, _outcome_name(entry), entry.runtime_s, entry.waited_s)
         if entry.outputs:
             for other in self._registry.outputs.keep(entry):
                 self._ledger.drop_outputs(other, list(other.outputs)).addErrback(_clean_up_failed)
@@ -316,6 +320,12 @@ def _end_delay(entry: JobEntry) -> None:
     entry.retry_at_s = None
     entry.error_code = 0
     entry.error_details = ""
+
+
+def _outcome_name(entry: JobEntry) -> str:
+    if entry.state is JobState.SUCCESS:
+        return "success"
+    return "cancelled" if entry.error_code == ErrorCode.CANCELED_JOB else "failure"
 
 
 def _conclusion_failed(failure: Failure) -> None:

@@ -181,6 +181,7 @@ class Bench:
         store: MemoryJobStore | None = None,
         start: bool = True,
         make_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        job_ended: Callable[[str, str, float, float], None] = lambda *times: None,
         **settings: Any,
     ) -> None:
         self.clock = Clock()
@@ -200,6 +201,7 @@ class Bench:
             in_thread=self.in_thread,
             random=lambda: self.chance,
             labelled=self.labelled,
+            job_ended=job_ended,
             make_id=make_id,
             now_s=lambda: START_S + self.clock.seconds(),
         )

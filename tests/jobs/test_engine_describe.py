@@ -100,6 +100,35 @@ class DescribeTests(SynchronousTestCase):
         pages = [bench.find(limit=4), bench.find(after=ids[3], limit=4)]
         self.assertEqual(pages, [ids[:4], ids[4:]])
 
+    def test_times(self) -> None:
+        """Of each job it is told how it ended, how long it ran, and how long it waited."""
+        told: list[tuple[str, str, float, float]] = []
+        kind = Held(count=1)
+        bench = Bench(
+            self.mktemp(),
+            kind,
+            Scripted(lambda job: 1 // 0, "Failing"),  # type: ignore[arg-type, return-value]
+            concurrent_jobs=1,
+            job_ended=lambda *times: told.append(times),
+        )
+        bench.submit()
+        waiting, cancelled = bench.submit("Failing"), bench.submit(priority=-1)
+        bench.clock.advance(2)
+        self.successResultOf(bench.engine.cancel(cancelled))
+        bench.clock.advance(3)
+        kind.runs[0].go()
+        bench.pump.run()
+        self.flushLoggedErrors(ZeroDivisionError)
+        self.assertEqual(bench.state(waiting), "Failure")
+        self.assertEqual(
+            told,
+            [
+                ("Held", "cancelled", 0.0, 2.0),
+                ("Held", "success", 5.0, 0.0),
+                ("Failing", "failure", 0.0, 5.0),
+            ],
+        )
+
     def test_counts(self) -> None:
         """Counts of now and totals since the start."""
         bench = Bench(self.mktemp(), Held(), Scripted(), history_size=1, concurrent_jobs=1)
