@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 OPTIONS = {
     "RemoteAccessAllowed": True,
@@ -35,19 +36,68 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+def write_configuration(folder: Path, options: dict[str, Any]) -> tuple[int, Path]:
+    """Write the configuration of a server that keeps its data in a folder; its port, the file."""
+    port = free_port()
+    path = folder / "configuration.json"
+    data = str(folder / "db")
+    path.write_text(
+        json.dumps({**options, "HttpPort": port, "StorageDirectory": data, "IndexDirectory": data})
+    )
+    return port, path
+
+
+def wait_until_it_answers(
+    name: str, process: subprocess.Popen[bytes], port: int, log: Path
+) -> None:
+    """Return once ``/system`` is answered.
+
+    :raises RuntimeError: if the process has ended, or does not answer within a minute
+    """
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if _answers(port):
+            return
+        time.sleep(0.01)
+    raise RuntimeError(f"{name} did not start: {log.read_text()}")
+
+
+def _answers(port: int) -> bool:
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", "/system")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process and its children, in MB."""
+    total = 0
+    pids = [pid]
+    while pids:
+        pid = pids.pop()
+        try:
+            status = Path(f"/proc/{pid}/status").read_text()
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        except FileNotFoundError:
+            continue
+        for line in status.splitlines():
+            if line.startswith("VmRSS:"):
+                total += int(line.split()[1])
+        pids.extend(int(child) for child in children.split())
+    return total / 1024
+
+
 class Server:
     """A server process under test."""
 
     def __init__(self, name: str, command: list[str], folder: Path) -> None:
         self.name = name
-        self.port = free_port()
         self._folder = folder
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        configuration = dict(OPTIONS, HttpPort=self.port, StorageDirectory=str(folder / "db"))
-        configuration["IndexDirectory"] = str(folder / "db")
-        path = folder / "configuration.json"
-        path.write_text(json.dumps(configuration))
+        self.port, path = write_configuration(folder, OPTIONS)
         self._log = (folder / "log").open("wb")
         started = time.perf_counter()
         self._process = subprocess.Popen(
@@ -57,39 +107,12 @@ class Server:
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
         )
-        self._wait()
+        wait_until_it_answers(name, self._process, self.port, folder / "log")
         self.start_up_s = time.perf_counter() - started
-
-    def _wait(self) -> None:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
-            try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-                connection.request("GET", "/system")
-                if connection.getresponse().status == 200:
-                    return
-            except OSError:
-                time.sleep(0.01)
-        raise RuntimeError(f"{self.name} did not start: {(self._folder / 'log').read_text()}")
 
     def memory_mb(self) -> float:
         """Resident memory of the process and its children, in MB."""
-        total = 0
-        pids = [self._process.pid]
-        while pids:
-            pid = pids.pop()
-            try:
-                status = Path(f"/proc/{pid}/status").read_text()
-                children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-            except FileNotFoundError:
-                continue
-            for line in status.splitlines():
-                if line.startswith("VmRSS:"):
-                    total += int(line.split()[1])
-            pids.extend(int(child) for child in children.split())
-        return total / 1024
+        return memory_mb(self._process.pid)
 
     def stop(self) -> None:
         """End the process and remove its folder."""
