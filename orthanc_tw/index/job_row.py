@@ -9,7 +9,9 @@ from orthanc_tw.model.json_types import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """One job. Times are POSIX seconds, UTC; JSON columns are objects here.
+    """One job. Times are POSIX seconds, UTC; ``parameters``, ``content`` and
+    ``user_data`` (None: there is none) are JSON text, since most are never looked at; the other
+    JSON columns are objects.
 
     ``sequence`` is set by the index: the order of submission, kept over restarts.
     ``parameters`` and ``cursor`` are the kind's own; ``content`` its public ``Content``;
@@ -21,11 +23,10 @@ class JobRow:
     kind: str
     state: str
     priority: int
-    parameters: JsonObject
+    parameters: str
     cursor: JsonObject | None
-    content: JsonObject
-    user_data: object
-    has_user_data: bool
+    content: str
+    user_data: str | None
     progress: float
     error_code: int
     error_details: str

@@ -169,7 +169,9 @@ class JobsEngineService(Service):
             self._scheduler.start()
             for entry in entries:
                 if entry.state is JobState.PENDING:
-                    self._enqueue(entry)
+                    # Nobody can be watching yet.
+                    self._registry.enqueue(entry)
+                    self._scheduler.wake()
         fire(self._ready, None)
 
     def _restore_history(self, entries: Iterable[JobEntry]) -> None:

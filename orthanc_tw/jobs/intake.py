@@ -12,8 +12,7 @@ from twisted.python.failure import Failure
 from orthanc_tw.jobs.admission import Admission
 from orthanc_tw.jobs.interface import JobKind, JobRequest
 from orthanc_tw.jobs.ledger import JobLedger
-from orthanc_tw.jobs.machine import job_machine
-from orthanc_tw.jobs.record import JobEntry, json_copy
+from orthanc_tw.jobs.record import JobEntry, json_text
 from orthanc_tw.jobs.registry import JobsRegistry
 from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.jobs.worker import JobWorker
@@ -22,6 +21,10 @@ from orthanc_tw.model.jobs import JobState
 T = TypeVar("T")
 
 _log = Logger()
+
+# How many pending jobs keep the object that was made to look at their parameters; beyond that
+# it is made again when the job runs.
+_PREPARED = 100
 
 
 class JobIntake:
@@ -69,7 +72,6 @@ class JobIntake:
         return await _shielded(self._queue(entry))
 
     def _new_entry(self, request: JobRequest) -> JobEntry:
-        events, lifecycle = job_machine(JobState.PENDING)
         self.submitted += 1
         retry = self._retries.get(request.kind) if request.retry is None else request.retry
         entry = JobEntry(
@@ -77,18 +79,18 @@ class JobIntake:
             kind=request.kind,
             durable=request.attachment is None and self._kinds[request.kind].is_durable,
             order=self.submitted,
-            parameters=json_copy(request.parameters),
+            parameters_json=json_text(request.parameters),
             priority=request.priority,
-            user_data=json_copy(request.user_data),
-            has_user_data=request.has_user_data,
+            user_data_json=json_text(request.user_data) if request.has_user_data else None,
             created_s=self._now_s(),
-            events=events,
-            lifecycle=lifecycle,
+            state=JobState.PENDING,
             attachment=request.attachment,
             retry=retry if retry is not None and retry.is_enabled else None,
         )
-        entry.prepared = self._worker.prepare(entry)
-        entry.content = entry.prepared.job.content()
+        prepared = entry.prepared = self._worker.prepare(entry)
+        entry.content = prepared.job.content()
+        if entry.attachment is None and self._registry.pending > _PREPARED:
+            self._worker.abandon(entry)
         return entry
 
     def _queue(self, entry: JobEntry) -> Deferred[str]:

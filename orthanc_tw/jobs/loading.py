@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from orthanc_tw.index.gateway import JobRow
@@ -14,6 +14,9 @@ from orthanc_tw.jobs.record import JobEntry, from_row
 from orthanc_tw.jobs.store import JobStore
 
 _log = Logger()
+
+# How many rows are in memory at a time.
+_PAGE = 1000
 
 
 async def load_jobs(
@@ -29,20 +32,20 @@ async def load_jobs(
     Without ``reload_jobs`` the saved jobs are dropped, as Orthanc's ``--no-jobs`` does; without
     ``save_jobs`` they are left alone for a later start, and not loaded.
     """
-    rows = await store.load()
-    if not reload_jobs and save_jobs:
-        if rows:
-            _log.warn("Dropping {count} saved jobs (--no-jobs)", count=len(rows))
-        for row in rows:
-            await store.delete(row.job_id)
-        rows = []
-    orphans = await in_thread(folders.sweep, {row.job_id for row in rows})
+    dropping = save_jobs and not reload_jobs
+    saved: set[str] = set()
+    entries: list[JobEntry] = []
+    async for rows in _pages(store):
+        saved.update(row.job_id for row in rows)
+        if dropping:
+            await gatherResults([store.delete(row.job_id) for row in rows], consumeErrors=True)
+        elif save_jobs:
+            entries += [entry for row in rows if (entry := _entry(row)) is not None]
+    if dropping and saved:
+        _log.warn("Dropping {count} saved jobs (--no-jobs)", count=len(saved))
+    orphans = await in_thread(folders.sweep, set() if dropping else saved)
     if orphans:
         _log.info("Removed {count} folders of forgotten jobs", count=len(orphans))
-    if not save_jobs:
-        return []
-    read = [_entry(row, order) for order, row in enumerate(rows, 1)]
-    entries = [entry for entry in read if entry is not None]
     named = {
         entry.job_id: [output.file for output in entry.outputs.values()]
         for entry in entries
@@ -56,9 +59,17 @@ async def load_jobs(
     return entries
 
 
-def _entry(row: JobRow, order: int) -> JobEntry | None:
+async def _pages(store: JobStore) -> AsyncIterator[Sequence[JobRow]]:
+    loading = store.load(0, _PAGE)
+    while rows := await loading:
+        # The next page is read while this one is worked on.
+        loading = store.load(rows[-1].sequence, _PAGE)
+        yield rows
+
+
+def _entry(row: JobRow) -> JobEntry | None:
     try:
-        return from_row(row, order)
+        return from_row(row)
     except (ValueError, KeyError, TypeError):
         # One unreadable row is no reason not to start.
         _log.failure("The saved job {job_id} cannot be read", job_id=row.job_id)

@@ -48,6 +48,12 @@ class JobEvents(Protocol):
         """Somebody wants it to end (a running job: between two steps)."""
 
 
+class HasState(Protocol):
+    """What a machine keeps its state in."""
+
+    state: JobState
+
+
 @dataclass(slots=True)
 class Lifecycle:
     """Where a job stands."""
@@ -90,16 +96,16 @@ TRANSITIONS: tuple[Transition, ...] = (
 )
 
 
-def _effect(target: JobState) -> Callable[[JobEvents, Lifecycle], None]:
-    def enter(events: JobEvents, lifecycle: Lifecycle) -> None:
+def _effect(target: JobState) -> Callable[[JobEvents, HasState], None]:
+    def enter(events: JobEvents, lifecycle: HasState) -> None:
         lifecycle.state = target
 
     return enter
 
 
-def _machine(initial: JobState) -> Callable[[Lifecycle], JobEvents]:
+def _machine(initial: JobState) -> Callable[[HasState], JobEvents]:
     """Build the machine that starts in ``initial`` (Automat takes the first state for it)."""
-    builder = TypeMachineBuilder(JobEvents, Lifecycle)
+    builder = TypeMachineBuilder(JobEvents, HasState)  # type: ignore[type-abstract]
     order = [initial, *(state for state in JobState if state is not initial)]
     states = {state: builder.state(state.value) for state in order}
     for line in TRANSITIONS:
@@ -114,6 +120,11 @@ def job_machine(initial: JobState) -> tuple[JobEvents, Lifecycle]:
     """A job's own machine, beginning in ``initial``, and the state it keeps."""
     lifecycle = Lifecycle(initial)
     return _MACHINES[initial](lifecycle), lifecycle
+
+
+def events_of(job: HasState) -> JobEvents:
+    """The machine of a job in the state it has now: made when it is needed, a job has none."""
+    return _MACHINES[job.state](job)
 
 
 def accepts(event: Callable[[], None]) -> bool:

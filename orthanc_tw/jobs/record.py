@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, cast
 
 import msgspec
@@ -17,7 +18,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from orthanc_tw.index.gateway import JobRow
 from orthanc_tw.jobs.interface import JobResult
-from orthanc_tw.jobs.machine import JobEvents, Lifecycle, job_machine
+from orthanc_tw.jobs.machine import JobEvents, events_of
 from orthanc_tw.jobs.outputs import StoredOutput
 from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.jobs.run import Prepared, Run
@@ -27,7 +28,9 @@ from orthanc_tw.model.json_types import JsonObject
 
 @dataclass(slots=True, eq=False)
 class JobEntry:
-    """One job. Times are POSIX seconds; ``order`` is the order of submission since start.
+    """One job. Times are POSIX seconds; ``order`` is the order of submission.
+
+    There may be a hundred thousand of them, so what is seldom looked at is kept as text.
 
     :ivar prepared: the job object made at submission, for its first run
     :ivar run: the run under way, if the job is running
@@ -42,14 +45,12 @@ class JobEntry:
     kind: str
     durable: bool
     order: int
-    parameters: JsonObject
+    parameters_json: str
     priority: int
-    user_data: object
-    has_user_data: bool
+    user_data_json: str | None
     created_s: float
-    events: JobEvents
-    lifecycle: Lifecycle
-    content: JsonObject = field(default_factory=dict)
+    state: JobState
+    content_json: str = "{}"
     cursor: JsonObject | None = None
     progress: float = 0.0
     error_code: int = 0
@@ -71,9 +72,33 @@ class JobEntry:
     saved_s: float = 0.0
 
     @property
-    def state(self) -> JobState:
-        """Where the job stands."""
-        return self.lifecycle.state
+    def events(self) -> JobEvents:
+        """What may happen to the job as it stands."""
+        return events_of(self)
+
+    @property
+    def parameters(self) -> JsonObject:
+        """A copy of what the job was submitted with."""
+        return cast(JsonObject, msgspec.json.decode(self.parameters_json))
+
+    @property
+    def content(self) -> JsonObject:
+        """A copy of its public ``Content`` as it was saved last."""
+        return cast(JsonObject, msgspec.json.decode(self.content_json))
+
+    @content.setter
+    def content(self, value: JsonObject) -> None:
+        self.content_json = msgspec.json.encode(value).decode()
+
+    @property
+    def has_user_data(self) -> bool:
+        """Whether there is any; it may be null."""
+        return self.user_data_json is not None
+
+    @property
+    def user_data(self) -> object:
+        """A copy of it."""
+        return None if self.user_data_json is None else json.loads(self.user_data_json)
 
     @property
     def waited_s(self) -> float:
@@ -108,12 +133,12 @@ class JobEntry:
         self.failed_instances = {}
 
 
-def json_copy(value: object) -> Any:
-    """A copy that shares nothing with ``value``.
+def json_text(value: object) -> str:
+    """JSON as it is kept.
 
-    :raises TypeError, ValueError: if it is no JSON
+    :raises TypeError, ValueError: if it is none
     """
-    return json.loads(json.dumps(value))
+    return json.dumps(value)
 
 
 def _row_copy(value: JsonObject | None) -> Any:
@@ -131,11 +156,10 @@ def to_row(entry: JobEntry, state: JobState | None = None) -> JobRow:
         kind=entry.kind,
         state=(state or entry.state).value,
         priority=entry.priority,
-        parameters=entry.parameters,
+        parameters=entry.parameters_json,
         cursor=_row_copy(entry.cursor),
-        content=_row_copy(entry.content),
-        user_data=entry.user_data,
-        has_user_data=entry.has_user_data,
+        content=entry.content_json,
+        user_data=entry.user_data_json,
         progress=entry.progress,
         error_code=entry.error_code,
         error_details=entry.error_details,
@@ -169,7 +193,7 @@ def _stored_outputs(saved: JsonObject) -> dict[str, StoredOutput]:
     }
 
 
-def from_row(row: JobRow, order: int) -> JobEntry:
+def from_row(row: JobRow) -> JobEntry:
     """A job of an earlier process: one that ran, waited or was to be retried is pending again.
 
     :raises ValueError, KeyError, TypeError: if the row was not written by `to_row`
@@ -181,20 +205,17 @@ def from_row(row: JobRow, order: int) -> JobEntry:
         attempts -= 1
     if state in (JobState.RUNNING, JobState.RETRY):
         state = JobState.PENDING
-    events, lifecycle = job_machine(state)
     return JobEntry(
         job_id=row.job_id,
-        kind=row.kind,
+        kind=intern(row.kind),
         durable=True,
-        order=order,
-        parameters=row.parameters,
+        order=row.sequence,
+        parameters_json=row.parameters,
         priority=row.priority,
-        user_data=row.user_data,
-        has_user_data=row.has_user_data,
+        user_data_json=row.user_data,
         created_s=row.created_s,
-        events=events,
-        lifecycle=lifecycle,
-        content=row.content,
+        state=state,
+        content_json=row.content,
         cursor=row.cursor,
         progress=row.progress,
         error_code=row.error_code if state.is_final else 0,
@@ -204,7 +225,7 @@ def from_row(row: JobRow, order: int) -> JobEntry:
         runtime_s=row.runtime_s,
         retry=None if row.retry is None else RetryPolicy.from_json(row.retry),
         attempts=attempts,
-        outputs=_stored_outputs(row.outputs),
+        outputs=_stored_outputs(row.outputs) if row.outputs else {},
         failed_instances=cast(dict[str, str], dict(row.failed_instances)),
         has_folder=True,
     )

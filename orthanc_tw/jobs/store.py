@@ -20,8 +20,8 @@ from orthanc_tw.jobs.run import fire
 class JobStore(Protocol):
     """Durable rows of jobs. Called in the reactor thread."""
 
-    def load(self) -> Deferred[Sequence[JobRow]]:
-        """Every saved job in the order of submission."""
+    def load(self, after: int, limit: int) -> Deferred[Sequence[JobRow]]:
+        """The saved jobs after a number of submission (``sequence``), in that order."""
         ...
 
     def save(self, row: JobRow) -> Deferred[None]:
@@ -66,9 +66,9 @@ class IndexJobStore:
         self._writing = False
         self._flushing: list[Deferred[Any]] = []
 
-    def load(self) -> Deferred[Sequence[JobRow]]:
+    def load(self, after: int, limit: int) -> Deferred[Sequence[JobRow]]:
         """See `JobStore`."""
-        return self._index.read(lambda transaction: transaction.jobs())
+        return self._index.read(lambda transaction: transaction.jobs(after=after, limit=limit))
 
     def save(self, row: JobRow) -> Deferred[None]:
         """See `JobStore`."""

@@ -30,9 +30,10 @@ class MemoryJobStore:
         self._sequence = 0
         self._waiting: list[tuple[Callable[[], None], Deferred[None]]] = []
 
-    def load(self) -> Deferred[Sequence[JobRow]]:
+    def load(self, after: int, limit: int) -> Deferred[Sequence[JobRow]]:
         """See `JobStore`."""
-        return succeed(sorted(self.rows.values(), key=lambda row: row.sequence))
+        rows = sorted(self.rows.values(), key=lambda row: row.sequence)
+        return succeed([row for row in rows if row.sequence > after][:limit])
 
     def save(self, row: JobRow) -> Deferred[None]:
         """See `JobStore`."""

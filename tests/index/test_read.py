@@ -360,11 +360,10 @@ class JobTests(IndexCase):
         kind="Archive",
         state="Pending",
         priority=0,
-        parameters={"x": [1, None, "é"]},
+        parameters='{"x":[1,null,"é"]}',
         cursor=None,
-        content={},
+        content="{}",
         user_data=None,
-        has_user_data=False,
         progress=0.0,
         error_code=0,
         error_details="",
@@ -382,14 +381,13 @@ class JobTests(IndexCase):
         job = replace(
             self.JOB,
             cursor={"n": 1},
-            user_data=None,
-            has_user_data=True,
+            user_data="null",
             outputs={"archive": {"file": "f", "size": 3}},
             retry_at_s=9.0,
             retry={"MaximumAttempts": 3, "Attempts": 1},
             created_s=1795298592.1234567,
             error_details='Größe "ä"\n',
-            parameters={"a": [1, None, {"b": "\u20ac"}], "big": 2**60, "f": 0.1},
+            parameters='{"a":[1,null,{"b":"\u20ac"}],"big":1152921504606846976,"f":0.1}',
         )
         self.write(lambda tx: tx.put_jobs([job]))
         self.assertEqual(self.read(lambda tx: tx.job("a")), replace(job, sequence=1))

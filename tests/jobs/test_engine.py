@@ -26,7 +26,7 @@ class SubmitTests(SynchronousTestCase):
         self.assertEqual(str(uuid.UUID(job_id)), job_id)
         row = bench.store.rows[job_id]
         self.assertEqual((row.kind, row.state, row.priority), ("Held", "Pending", 4))
-        self.assertEqual((row.user_data, row.has_user_data), ({"any": 1}, True))
+        self.assertEqual(row.user_data, '{"any": 1}')
         self.assertEqual(row.content, {"Description": "REST API", "Done": 0})
         bench.pump.run()
         self.assertEqual(kind.log, ["x 0"])

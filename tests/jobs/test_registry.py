@@ -5,7 +5,6 @@ import random
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.admission import Admission
-from orthanc_tw.jobs.machine import job_machine
 from orthanc_tw.jobs.quota import OutputLimits, OutputsQuota
 from orthanc_tw.jobs.record import JobEntry
 from orthanc_tw.jobs.registry import JobsRegistry
@@ -13,9 +12,8 @@ from orthanc_tw.model.jobs import JobState
 
 
 def entry(order: int, priority: int = 0) -> JobEntry:
-    events, lifecycle = job_machine(JobState.PENDING)
     name = f"job {order}"
-    return JobEntry(name, "Kind", True, order, {}, priority, None, False, 0.0, events, lifecycle)
+    return JobEntry(name, "Kind", True, order, "{}", priority, None, 0.0, JobState.PENDING)
 
 
 class QueueTests(SynchronousTestCase):

@@ -307,7 +307,7 @@ class LoadTests(SynchronousTestCase):
         """What is submitted while the saved jobs are loaded waits for that."""
         bench = Bench(self.mktemp(), kind := Held(), start=False)
         rows: Deferred[Any] = Deferred()
-        bench.store.load = lambda: rows  # type: ignore[method-assign]
+        bench.store.load = lambda *_: rows  # type: ignore[method-assign]
         bench.engine.startService()
         ready = bench.engine.when_ready()
         answer = bench.engine.submit(JobRequest("Held", {}))
@@ -323,7 +323,7 @@ class LoadTests(SynchronousTestCase):
     def test_failed_load(self) -> None:
         """If the saved jobs cannot be read, the engine says so to everybody, and runs nothing."""
         bench = Bench(self.mktemp(), Held(), start=False)
-        bench.store.load = lambda: succeed(1 / 0)  # type: ignore[method-assign]
+        bench.store.load = lambda *_: succeed(1 / 0)  # type: ignore[method-assign]
         bench.engine.startService()
         self.failureResultOf(bench.engine.when_ready(), ZeroDivisionError)
         self.failureResultOf(bench.engine.submit(JobRequest("Held", {})), ZeroDivisionError)

@@ -379,7 +379,7 @@ class FailureTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_what_cannot_be_saved(self) -> None:
-        """A cursor that is no JSON fails its job, not the store."""
+        """Content that is no JSON fails its job, not the store."""
 
         def script(job):
             yield None
@@ -387,7 +387,7 @@ class FailureTests(SynchronousTestCase):
 
         bench, job_id = self.run_script(script)
         self.assertEqual(bench.state(job_id), "Failure")
-        self.assertEqual(bench.field(job_id, "ErrorCode"), 11)
+        self.assertEqual(bench.field(job_id, "ErrorCode"), -1)
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
 
     def test_row_that_cannot_be_written(self) -> None:

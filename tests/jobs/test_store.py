@@ -7,15 +7,13 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.index.gateway import JobRow
-from orthanc_tw.jobs.machine import job_machine
 from orthanc_tw.jobs.record import JobEntry, to_row
 from orthanc_tw.jobs.store import IndexJobStore
 from orthanc_tw.model.jobs import JobState
 
 
 def row(job_id: str, progress: float = 0.0) -> JobRow:
-    events, lifecycle = job_machine(JobState.PENDING)
-    entry = JobEntry(job_id, "Kind", True, 1, {}, 0, None, False, 0.0, events, lifecycle)
+    entry = JobEntry(job_id, "Kind", True, 1, "{}", 0, None, 0.0, JobState.PENDING)
     entry.progress = progress
     return to_row(entry)
 

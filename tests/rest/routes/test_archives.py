@@ -30,7 +30,7 @@ class NoStore:
     def __init__(self) -> None:
         self.saved: list[Any] = []
 
-    def load(self) -> Deferred[Any]:
+    def load(self, after: int, limit: int) -> Deferred[Any]:
         return succeed([])
 
     def save(self, row: Any) -> Deferred[None]:
