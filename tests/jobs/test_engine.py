@@ -1,5 +1,6 @@
 """Submitting, waiting, resubmitting, limits, settings."""
 
+import json
 import uuid
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -27,7 +28,7 @@ class SubmitTests(SynchronousTestCase):
         row = bench.store.rows[job_id]
         self.assertEqual((row.kind, row.state, row.priority), ("Held", "Pending", 4))
         self.assertEqual(row.user_data, '{"any": 1}')
-        self.assertEqual(row.content, {"Description": "REST API", "Done": 0})
+        self.assertEqual(json.loads(row.content), {"Description": "REST API", "Done": 0})
         bench.pump.run()
         self.assertEqual(kind.log, ["x 0"])
 
