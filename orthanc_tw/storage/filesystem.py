@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import BinaryIO, cast
 
-from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.registries import Compression
 from orthanc_tw.storage.compressed import deflate
 from orthanc_tw.storage.interface import Spool, StoredFile
