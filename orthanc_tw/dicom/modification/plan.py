@@ -7,7 +7,7 @@ nothing of HTTP, of files, and of how an instance is rewritten.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from orthanc_tw.dicom.charset import Encoding
@@ -30,7 +30,7 @@ class ModificationSettings:
 
     software: str = "Orthanc 1.13.0"
     default_encoding: Encoding = Encoding.LATIN1
-    dictionary: UserDictionary = UserDictionary()
+    dictionary: UserDictionary = field(default_factory=UserDictionary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class Modification:
     :ivar seed: hexadecimal; all new UIDs and pseudonyms follow from it and the old ones
     :ivar edition: of the Basic Profile (PS3.15 table E.1-1) for an anonymization, else None
     :ivar removed: single elements, also in sequences
-    :ivar removed_ranges: at any depth
+    :ivar removed_ranges: like ``removed``
     :ivar kept: elements that an anonymization or the new identifiers leave alone
-    :ivar kept_ranges: at any depth
+    :ivar kept_ranges: like ``kept``
     :ivar remove_private: private elements go, but for those that are kept or replaced
     :ivar private_creator: of the private elements that are named (``PrivateCreator``)
     :ivar keep_source: for the job: whether the modified resources stay
