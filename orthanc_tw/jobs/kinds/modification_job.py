@@ -162,9 +162,7 @@ class ModificationJob:
     def _claim(self, number: int, result: str) -> None:
         """A second instance must not take the place of the first one's result."""
         if self._taken.setdefault(result, number) != number:
-            raise OrthancError(
-                ErrorCode.DUPLICATE_RESOURCE, f"Two instances would become {result}"
-            )
+            raise OrthancError(ErrorCode.DUPLICATE_RESOURCE, f"Two instances would become {result}")
 
     def _ended(self, number: int, result: object) -> None:
         assert self._planned is not None
