@@ -165,7 +165,7 @@ class DatasetWriter:
                 continue
             if report and element.items is None:
                 self._tell(path, element, KEPT)
-            if as_it_is:
+            if as_it_is and not element.has_bad_vr:
                 self._copy(rope, element)
             else:
                 self._reencode(rope, item, element)
@@ -224,7 +224,7 @@ class DatasetWriter:
         below = f"{path}{format_tag(tag)}[*]." if self._report else ""
         items = element.items or []
         content = Rope()
-        changed = item.implicit != self._encoding.implicit
+        changed = element.has_bad_vr or item.implicit != self._encoding.implicit
         changed = changed or item.little_endian != self._encoding.little_endian
         for index, nested in enumerate(items):
             inner = edits.below(tag, index) if edits is not None else None
@@ -346,7 +346,7 @@ class DatasetWriter:
     def _reencode(self, rope: Rope, item: Item, element: Element) -> None:
         """Write the head of an element anew, and its numbers in the other order if need be."""
         if element.is_encapsulated:
-            rope.add(self._encoding.head(element.tag, element.vr, UNDEFINED))
+            rope.add(self._encoding.head(element.tag, "OB", UNDEFINED))
             rope.copy(element.offset, element.offset + element.length)
             self._delimit(rope)
             return
