@@ -58,6 +58,7 @@ class Element:
     :ivar fragments: ``(offset, length)`` of each fragment, offset table first, of an
         encapsulated value; None for others and for one that was not entered
     :ivar start: of its tag, in bytes from the start of `Document.file`
+    :ivar has_bad_vr: without a VR although the file is of explicit VR
     """
 
     tag: int
@@ -70,6 +71,7 @@ class Element:
     fragments: list[tuple[int, int]] | None = None
     is_encapsulated: bool = False
     start: int = 0
+    has_bad_vr: bool = False
 
 
 @dataclass(slots=True)

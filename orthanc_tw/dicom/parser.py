@@ -179,6 +179,7 @@ class _Parser:
             if self._count > max_elements:
                 raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "The file has too many elements")
             begin = position
+            bad_vr = False
             creator = None
             if group & 1 and not 0x10 <= number <= 0xFF:
                 creator = creators.get(group << 8 | number >> 8)
@@ -191,6 +192,7 @@ class _Parser:
                     offset, length = position + 8, head[3]
                 else:
                     vr, offset, length = self._long_head(position, tag, head[2], creator, signed)
+                    bad_vr = offset == position + 8
             if vr == "SQ" or length == _UNDEFINED:
                 element = Element(tag, vr, offset, length, creator)
                 position = self._nested(item, element, end, depth)
@@ -210,6 +212,8 @@ class _Parser:
                 continue
             elements[tag] = element
             element.start = begin
+            if bad_vr:
+                element.has_bad_vr = True
             if group & 1:
                 if 0x10 <= number <= 0xFF and element.inline is not None:
                     creators[group << 8 | number] = element.inline.decode("latin-1").strip(" \0")

@@ -8,6 +8,9 @@ from orthanc_tw.dicom.modification.profile import Action, profile
 from orthanc_tw.dicom.tags import is_private
 
 _BLOCK_MASK = 0xFFFFFF00
+_ODD_GROUP = 0x10000
+# The ranges of the profile are in groups 50xx and 60xx
+_REPEATING_GROUPS = 0x50000000
 
 
 class Policy:
@@ -37,6 +40,10 @@ class Policy:
             tag & _BLOCK_MASK for tag in named if is_private(tag) and tag & 0xFFFF >= 0x1000
         )
 
+        # Most elements of most files: worth a shorter way
+        self._is_plain = not (named or modification.kept_ranges or modification.removed_ranges)
+        self._removes_private = modification.remove_private
+
     def action(self, tag: int, depth: int) -> Action:
         """What becomes of an element.
 
@@ -58,6 +65,11 @@ class Policy:
 
     def _other(self, tag: int) -> Action:
         modification = self._modification
+        if self._is_plain:
+            if tag & _ODD_GROUP:
+                return Action.REMOVE if self._removes_private else Action.KEEP
+            if tag < _REPEATING_GROUPS:
+                return Action.KEEP
         if self.is_kept_by_name(tag):
             return Action.KEEP
         if any(tag in removed for removed in modification.removed_ranges):
