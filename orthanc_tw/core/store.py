@@ -115,7 +115,11 @@ class InstanceStore:
         return self._storage.new_spool()
 
     def store(
-        self, spool: Spool, origin: StoreOrigin, extra: Extra | None = None
+        self,
+        spool: Spool,
+        origin: StoreOrigin,
+        extra: Extra | None = None,
+        overwrite: OverwriteInstances | None = None,
     ) -> Deferred[StoreResult]:
         """Store an instance. The spool belongs to the store from now on, whatever happens.
 
@@ -123,10 +127,18 @@ class InstanceStore:
 
         :param extra: more metadata of the resources that this instance creates
             (``ModifiedFrom``...)
+        :param overwrite: for this instance, None for that of the settings
         :raises OrthancError: (as failures) BAD_FILE_FORMAT, INEXISTENT_TAG for what is no
             DICOM instance; FULL_STORAGE
         """
-        ingest = _Ingest(self, spool, origin, extra or {}, self._timer())
+        ingest = _Ingest(
+            self,
+            spool,
+            origin,
+            extra or {},
+            overwrite or self._settings.overwrite,
+            self._timer(),
+        )
         self._in_flight += 1
         if spool.size_bytes <= _READ_IN_REACTOR_BYTES:
             try:
@@ -183,6 +195,7 @@ class _Ingest:
         "_ids",
         "_now_s",
         "_origin",
+        "_overwrite",
         "_spool",
         "_started",
         "_store",
@@ -196,12 +209,14 @@ class _Ingest:
         spool: Spool,
         origin: StoreOrigin,
         extra: Extra,
+        overwrite: OverwriteInstances,
         started: float,
     ) -> None:
         self._store = store
         self._spool = spool
         self._origin = origin
         self._extra = extra
+        self._overwrite = overwrite
         self._started = started
         self._ids: tuple[str, ...] = ()
         self._file: StoredFile | None = None
@@ -214,7 +229,7 @@ class _Ingest:
         self._summary = summary
         self._now_s, self._date = store._now()
         self._ids = summary.identifiers.public_ids()
-        if store._settings.overwrite is OverwriteInstances.NEVER:
+        if self._overwrite is OverwriteInstances.NEVER:
             instance = self._ids[-1]
             if store._index.read_one(
                 lambda tx: tx.lookup(instance, ResourceType.INSTANCE) is not None
@@ -245,7 +260,7 @@ class _Ingest:
             ),
             date=self._date,
             now_s=self._now_s,
-            overwrite=settings.overwrite,
+            overwrite=self._overwrite,
             expected_instances=summary.expected_instances,
         )
         store._index.submit(lambda tx: tx.store_instance(instance, settings.limits), self._written)
