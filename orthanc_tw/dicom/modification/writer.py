@@ -332,8 +332,10 @@ class DatasetWriter:
         end = element.offset + element.length
         if end >= self._end and element.items is None and not element.is_encapsulated:
             # Where the file was cut off, the length in the head promises more than there is
-            rope.add(self._encoding.head(element.tag, element.vr, element.length))
+            odd = element.length & 1
+            rope.add(self._encoding.head(element.tag, element.vr, element.length + odd))
             rope.copy(element.offset, end)
+            rope.add(b"\0" * odd)
             return
         rope.copy(element.start, end)
         if element.is_encapsulated:
