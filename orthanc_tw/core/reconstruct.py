@@ -139,7 +139,7 @@ class Reconstructor:
             summary: InstanceSummary | OrthancError = await reading
             if isinstance(summary, OrthancError):
                 raise summary
-            summaries = {source: summary for source in sources}
+            summaries: dict[_Source, InstanceSummary] = dict.fromkeys(sources, summary)
             await self._index.write(partial(self._write, read=summaries))
 
     async def _all_rows(self) -> AsyncIterator[ResourceRow]:
