@@ -16,7 +16,9 @@ from orthanc_tw.config import Configuration
 from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.modification.aftermath import Aftermath
-from orthanc_tw.core.modification.instances import InstanceModifier
+from orthanc_tw.core.modification.dry_run import DryRun
+from orthanc_tw.core.modification.instance_file import InstanceFiles
+from orthanc_tw.core.modification.instances import InstanceModifier, RunInWorker
 from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore
@@ -34,7 +36,9 @@ from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import OverwriteInstances
 from orthanc_tw.rest.http import RouteProvider
 from orthanc_tw.rest.routes.modification_jobs import ModificationJobRoutes
+from orthanc_tw.rest.routes.modify_instance import InstanceModificationRoutes
 from orthanc_tw.rest.routes.split_merge import SplitMergeRoutes
+from orthanc_tw.rest.streaming import Streamer
 from orthanc_tw.storage.interface import Storage
 from orthanc_tw.workers.pool import WorkerPool
 from orthanc_tw.workers.settings import MB, WorkerSettings
@@ -52,6 +56,7 @@ class ModificationParts:
     settings: Callable[[], ModificationSettings]
     pseudonym_key: bytes | None
     kinds: Sequence[ModificationKind]
+    run: RunInWorker
 
 
 def worker_settings(configuration: Configuration) -> WorkerSettings:
@@ -78,7 +83,7 @@ def make_modification(
     def modification_settings() -> ModificationSettings:
         return ModificationSettings(default_encoding=runtime.default_encoding)
 
-    key = None
+    key = _pseudonym_key(configuration)
     modifier = InstanceModifier(
         index,
         storage,
@@ -96,7 +101,7 @@ def make_modification(
         ModificationKind(type_name, index, modifier, aftermath, at_once)
         for type_name in (RESOURCE_MODIFICATION, SPLIT_STUDY, MERGE_STUDY)
     ]
-    return ModificationParts(modification_settings, key, kinds)
+    return ModificationParts(modification_settings, key, kinds, workers.run)
 
 
 def modification_routes(
@@ -105,6 +110,8 @@ def modification_routes(
     index: Index,
     engine: JobsEngine,
     instances: Instances,
+    storage: Storage,
+    streamer: Streamer,
     tag_options: Callable[[], TagOptions],
     levels: Sequence[ResourceType],
 ) -> Sequence[RouteProvider]:
@@ -112,18 +119,43 @@ def modification_routes(
     if configuration.boolean("ReadOnly"):
         return ()
     overwrite = settings.overwrite_instances(configuration)
+    dry_run = DryRun(
+        instances,
+        storage,
+        parts.run,
+        parts.settings,
+        parts.pseudonym_key,
+        os.path.dirname(storage.new_path()),
+    )
     return (
+        InstanceModificationRoutes(
+            index,
+            instances,
+            InstanceFiles(storage, parts.run, parts.settings, parts.pseudonym_key),
+            dry_run,
+            streamer,
+            parts.settings,
+            _new_seed,
+            has_pseudonym_key=parts.pseudonym_key is not None,
+        ),
         ModificationJobRoutes(
             index,
             engine,
             parts.settings,
             _new_seed,
+            dry_run,
             has_pseudonym_key=parts.pseudonym_key is not None,
             overwrites=overwrite is not OverwriteInstances.NEVER,
             levels=levels,
         ),
         SplitMergeRoutes(index, engine, instances, parts.settings, tag_options, _new_seed),
     )
+
+
+def _pseudonym_key(configuration: Configuration) -> bytes | None:
+    """``PseudonymKey``."""
+    secret = configuration.optional_text("PseudonymKey")
+    return secret.encode("utf-8") if secret else None
 
 
 def _new_seed() -> str:

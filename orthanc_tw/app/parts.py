@@ -233,7 +233,15 @@ def route_providers(
         events,
         SliceRoutes(index),
         *modification_routes(
-            configuration, modification, index, engine, instances, documents.tag_options, levels
+            configuration,
+            modification,
+            index,
+            engine,
+            instances,
+            storage,
+            streamer,
+            documents.tag_options,
+            levels,
         ),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
     ]

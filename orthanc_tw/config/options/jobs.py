@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orthanc_tw.config import rules
-from orthanc_tw.config.option import BOOLEAN, INTEGER, OBJECT, STRINGS, Option, Topic
+from orthanc_tw.config.option import BOOLEAN, INTEGER, OBJECT, STRING, STRINGS, Option, Topic
 
 JOBS = Topic(
     "Jobs and archives",
@@ -68,6 +68,17 @@ JOBS = Topic(
             "Instances that one job modifies at once; by default two for each worker process",
             honoured=True,
             rule=rules.positive_integers,
+        ),
+        Option(
+            "PseudonymKey",
+            STRING,
+            None,
+            "Secret from which the pseudonyms of anonymized patients follow, so that they are the "
+            "same in all jobs and on all servers that have it (ours)",
+            honoured=True,
+            minimum=16,
+            is_secret=True,
+            example="a long random text",
         ),
         Option(
             "WorkerProcesses",

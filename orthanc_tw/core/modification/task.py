@@ -42,7 +42,8 @@ def pack_order(
 
 
 @lru_cache(maxsize=16)
-def _unpack_order(order: bytes) -> tuple[Modification, Identity, ModificationSettings]:
+def unpack_order(order: bytes) -> tuple[Modification, Identity, ModificationSettings]:
+    """What `pack_order` was given, with the identity that follows from it."""
     value = json.loads(order)
     modification = Modification.from_json(value["Modification"])
     key = None if value["Key"] is None else bytes.fromhex(value["Key"])
@@ -64,7 +65,7 @@ def modify_file(
         written, or None), ``Size`` in bytes, ``MD5`` in hexadecimal, '' if it is not wanted
     :raises OrthancError: as `modify_instance` and `open_stored`; FULL_STORAGE
     """
-    modification, identity, settings = _unpack_order(order)
+    modification, identity, settings = unpack_order(order)
     with open_stored(source, Compression(compression), scratch) as file:
         raw = _TargetFile(target, with_md5)
         try:

@@ -18,11 +18,11 @@ class Report:
     counts: dict[tuple[str, str], int] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
 
-    def add(self, path: str, name: str, outcome: str) -> None:
-        """Count one element.
+    def add(self, path: str, name: str, outcome: str, number: int = 1) -> None:
+        """Count elements.
 
         :param name: of the element, as the REST API has it
         """
         key = (outcome, path)
-        self.counts[key] = self.counts.get(key, 0) + 1
+        self.counts[key] = self.counts.get(key, 0) + number
         self.names[path] = name

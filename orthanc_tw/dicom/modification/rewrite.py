@@ -168,6 +168,8 @@ class _Rewriting:
         try:
             return self._written(None)
         except NotEncodable:
+            if self._report is not None:
+                self._report.counts.clear()
             self._top[_CHARSET] = _UTF8
             return self._written(charsets_of(_UTF8, Encoding.UTF8))
 

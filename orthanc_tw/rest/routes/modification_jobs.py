@@ -10,6 +10,7 @@ from functools import partial
 
 from twisted.web.server import Request
 
+from orthanc_tw.core.modification.dry_run import DryRun
 from orthanc_tw.core.modification.names import next_anonymized_name
 from orthanc_tw.core.modification.plan import Resource, count_instances, find_resources
 from orthanc_tw.core.modification.refusals import (
@@ -28,7 +29,8 @@ from orthanc_tw.jobs.kinds.modification_parameters import (
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.rest.http import Body, Route, json_request
+from orthanc_tw.rest.http import Body, Route, json_body, json_request
+from orthanc_tw.rest.routes.modify_instance import is_dry_run
 from orthanc_tw.rest.routes.upload import http_origin
 from orthanc_tw.rest.submission import parse_submission, strings_field, submit_job
 
@@ -49,6 +51,7 @@ class ModificationJobRoutes:
         engine: JobsEngine,
         settings: Callable[[], ModificationSettings],
         new_seed: Callable[[], str],
+        dry_run: DryRun,
         *,
         has_pseudonym_key: bool,
         overwrites: bool,
@@ -58,6 +61,7 @@ class ModificationJobRoutes:
         self._engine = engine
         self._settings = settings
         self._new_seed = new_seed
+        self._dry_run = dry_run
         self._has_key = has_pseudonym_key
         self._overwrites = overwrites
         self._levels = levels
@@ -110,6 +114,9 @@ class ModificationJobRoutes:
             return found, count_instances(tx, found)
 
         resources, instances = await self._index.read(read)
+        if is_dry_run(request, body):
+            named = [(resource.level, resource.public_id) for resource in resources]
+            return json_body(request, await self._dry_run.of(modification, named))
         parameters = ModificationParameters(
             await self._named(modification),
             resources,
