@@ -223,7 +223,7 @@ class PrivateElementTests(SynchronousTestCase):
         self.assertEqual(bytes(changed[0x43211012].value), b"x\0")
 
     def test_removal(self) -> None:
-        """``RemovePrivateTags`` takes all of them, those of items too; a kept one keeps its block."""
+        """``RemovePrivateTags`` takes all, in items too; one that is kept keeps its block."""
         made = load(self.source())
         nested = item(ScheduledProcedureStepID="1")
         nested.private_block(0x0011, "MINE", create=True).add_new(1, "LO", "nested")
