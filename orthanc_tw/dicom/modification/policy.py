@@ -29,6 +29,13 @@ class Policy:
             basic = profile(modification.edition)
             self._actions.update(basic.actions)
             self._ranges.extend(basic.ranges)
+        # What the request says comes before the profile, what it keeps before what it removes
+        has_ranges = modification.kept_ranges or modification.removed_ranges
+        for tag in list(self._actions) if has_ranges else ():
+            if any(tag in kept for kept in modification.kept_ranges):
+                self._actions[tag] = Action.KEEP
+            elif any(tag in removed for removed in modification.removed_ranges):
+                self._actions[tag] = Action.REMOVE
         self._actions.update(
             (path.tag, Action.REMOVE) for path in modification.removed if path.is_top
         )

@@ -132,10 +132,13 @@ class _Fields:
             raise OrthancError(ErrorCode.BAD_REQUEST)
         found: dict[TagPath, Replacement] = {}
         for name, new in value.items():
-            path = parse_path(name, self._settings.dictionary)
+            path = self._path(name)
             if path.tag >> 16 == _META_GROUP and path.is_top:
                 continue  # the meta header is made anew
-            check_value(path.tag, new, self._settings.dictionary, self._creator)
+            try:
+                check_value(path.tag, new, self._settings.dictionary, self._creator)
+            except OrthancError as error:
+                raise _as_bad_request(error) from None
             found[path] = Replacement(path, new)
         return tuple(found.values())
 
@@ -148,10 +151,16 @@ class _Fields:
         for text in value:
             found = parse_range(text)
             if found is None:
-                paths[parse_path(text, self._settings.dictionary)] = None
+                paths[self._path(text)] = None
             else:
                 ranges.append(found)
         return tuple(paths), tuple(ranges)
+
+    def _path(self, text: str) -> TagPath:
+        try:
+            return parse_path(text, self._settings.dictionary)
+        except OrthancError as error:
+            raise _as_bad_request(error) from None
 
     def _refuse_identifiers(self) -> None:
         replaced = [item.path for item in self.replacements]
@@ -186,3 +195,10 @@ class _Fields:
                 'Member "LossyQuality" should be an integer from 1 to 100',
             )
         return value
+
+
+def _as_bad_request(error: OrthancError) -> OrthancError:
+    """An unknown tag is the client's mistake: 400, where Orthanc says 500."""
+    if error.code is ErrorCode.UNKNOWN_DICOM_TAG:
+        return OrthancError(error.code, error.details, http_status=400)
+    return error
