@@ -14,6 +14,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 
 from orthanc_tw.app import jobs_settings, settings
+from orthanc_tw.app.modification import (
+    ModificationParts,
+    make_modification,
+    modification_routes,
+    worker_settings,
+)
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser
@@ -68,6 +74,7 @@ from orthanc_tw.rest.routes.tools import ToolsRoutes, levels_enabled
 from orthanc_tw.rest.routes.upload import UploadRoutes
 from orthanc_tw.rest.streaming import Streamer
 from orthanc_tw.storage.filesystem import FilesystemStorage
+from orthanc_tw.workers.pool import WorkerPool
 
 InThread = Callable[..., Deferred[Any]]
 
@@ -82,6 +89,7 @@ class Parts:
     engine: JobsEngineService
     metrics: Metrics
     root: RestRoot
+    workers: WorkerPool
 
 
 def make_parts(
@@ -111,12 +119,24 @@ def make_parts(
         clock=time.time,
         observe=metrics.observe,
     )
+    workers = WorkerPool(reactor.spawnProcess, reactor, worker_settings(configuration))
+    reconstructor = Reconstructor(
+        index,
+        storage,
+        _summary_reader(main_tags, runtime),
+        in_thread,
+        {level: main_tags.signature(level) for level in ResourceType},
+    )
+    modification = make_modification(
+        configuration, index, storage, store, reconstructor, runtime, workers, in_thread
+    )
     engine = JobsEngineService(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
         [
             ArchiveKind(type_name, index, storage.open, datetime.now)
             for type_name in (ARCHIVE, MEDIA)
-        ],
+        ]
+        + [*modification.kinds],
         IndexJobStore(index),
         clock=reactor,
         cooperator=Cooperator(),
@@ -138,13 +158,13 @@ def make_parts(
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels,
+        log_levels, modification,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
         compress=configuration.boolean("HttpCompressionEnabled"),
     )
-    return Parts(events, storage, store, engine, metrics, RestRoot(providers, executor))
+    return Parts(events, storage, store, engine, metrics, RestRoot(providers, executor), workers)
 
 
 def route_providers(
@@ -164,11 +184,13 @@ def route_providers(
     reset: Callable[[], None],
     shutdown: Callable[[], None],
     log_levels: LogLevels,
+    modification: ModificationParts,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
     check_revisions = configuration.boolean("CheckRevisions")
     documents = Documents(storage, in_thread, runtime)
+    instances = Instances(index, documents)
     indexed = _indexed(main_tags)
     names = metadata_names(configuration.mapping("UserMetadata"))
     browser = Browser(index, documents, names, indexed, settings.browse(configuration))
@@ -196,9 +218,7 @@ def route_providers(
     providers: list[RouteProvider] = [
         SystemRoutes(index, settings.system(configuration, main_tags, database_uuid)),
         ResourceRoutes(browser, deleter, streamer.send_chunks, levels),
-        TagRoutes(
-            Instances(index, documents), documents, files, streamer.send_chunks, in_thread, levels
-        ),
+        TagRoutes(instances, documents, files, streamer.send_chunks, in_thread, levels),
         MetadataRoutes(metadata, names, levels),
         AttachmentRoutes(
             attachments,
@@ -220,6 +240,17 @@ def route_providers(
         JobOutputRoutes(engine, streamer),
         events,
         SliceRoutes(index),
+        *modification_routes(
+            configuration,
+            modification,
+            index,
+            engine,
+            instances,
+            storage,
+            streamer,
+            documents.tag_options,
+            levels,
+        ),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
     ]
     if not configuration.boolean("ReadOnly"):

@@ -57,6 +57,8 @@ class Element:
     :ivar items: of a sequence, else None
     :ivar fragments: ``(offset, length)`` of each fragment, offset table first, of an
         encapsulated value; None for others and for one that was not entered
+    :ivar start: of its tag, in bytes from the start of `Document.file`
+    :ivar has_bad_vr: without a VR although the file is of explicit VR
     """
 
     tag: int
@@ -68,6 +70,8 @@ class Element:
     items: list[Item] | None = None
     fragments: list[tuple[int, int]] | None = None
     is_encapsulated: bool = False
+    start: int = 0
+    has_bad_vr: bool = False
 
 
 @dataclass(slots=True)
@@ -75,11 +79,13 @@ class Item:
     """A data set or an item of a sequence: elements by tag, in the order of the file.
 
     :ivar specific_character_set: that of the item, or inherited (PS3.3 C.12.1.1.2)
+    :ivar implicit: encoded without VRs, as a whole file or a sequence of VR UN may be
     """
 
     elements: dict[int, Element] = field(default_factory=dict)
     little_endian: bool = True
     specific_character_set: str | None = None
+    implicit: bool = False
 
     def __iter__(self) -> Iterator[Element]:
         return iter(self.elements.values())

@@ -86,7 +86,7 @@ def read_document(
         file = inflate(file, start, limits.max_inflated_bytes)  # type: ignore[assignment]
         size_bytes = file.seek(0, os.SEEK_END)
         window = Window(file, size_bytes)
-    dataset = Item(little_endian=syntax != BIG_ENDIAN)
+    dataset = Item(little_endian=syntax != BIG_ENDIAN, implicit=syntax == IMPLICIT)
     document = Document(meta, dataset, syntax, file, temporary)
     parser = _Parser(
         window, limits, implicit=syntax == IMPLICIT, little_endian=dataset.little_endian
@@ -178,6 +178,8 @@ class _Parser:
             self._count += 1
             if self._count > max_elements:
                 raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "The file has too many elements")
+            begin = position
+            bad_vr = False
             creator = None
             if group & 1 and not 0x10 <= number <= 0xFF:
                 creator = creators.get(group << 8 | number >> 8)
@@ -190,6 +192,7 @@ class _Parser:
                     offset, length = position + 8, head[3]
                 else:
                     vr, offset, length = self._long_head(position, tag, head[2], creator, signed)
+                    bad_vr = offset == position + 8
             if vr == "SQ" or length == _UNDEFINED:
                 element = Element(tag, vr, offset, length, creator)
                 position = self._nested(item, element, end, depth)
@@ -208,6 +211,9 @@ class _Parser:
             if tag in elements:
                 continue
             elements[tag] = element
+            element.start = begin
+            if bad_vr:
+                element.has_bad_vr = True
             if group & 1:
                 if 0x10 <= number <= 0xFF and element.inline is not None:
                     creators[group << 8 | number] = element.inline.decode("latin-1").strip(" \0")
@@ -281,7 +287,7 @@ class _Parser:
                 return position
             if tag != _ITEM:
                 raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "Item expected in a sequence")
-            item = Item({}, self._little_endian, parent.specific_character_set)
+            item = Item({}, self._little_endian, parent.specific_character_set, self._implicit)
             element.items.append(item)
             if length == _UNDEFINED:
                 position = self.parse_item(item, position, end, depth + 1)

@@ -85,6 +85,21 @@ def integer_field(body: JsonValue, name: str, default: int) -> int:
     return value
 
 
+def strings_field(body: JsonValue, name: str, *, optional: bool = False) -> list[str]:
+    """A list of strings of a JSON object; empty if it is absent and may be.
+
+    :raises OrthancError: BAD_FILE_FORMAT naming the field if it is something else
+    """
+    if isinstance(body, dict) and optional and name not in body:
+        return []
+    value = body.get(name) if isinstance(body, dict) else None
+    if isinstance(value, list):
+        strings = [item for item in value if isinstance(item, str)]
+        if len(strings) == len(value):
+            return strings
+    raise OrthancError(ErrorCode.BAD_FILE_FORMAT, f"List of strings expected in field: {name}")
+
+
 def parse_submission(body: JsonValue, *, synchronous_by_default: bool) -> SubmissionOptions:
     """Read the common fields of a body; one that is not an object has none of them.
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import BinaryIO, cast
 
-from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.registries import Compression
-from orthanc_tw.storage.compressed import deflate, inflate
+from orthanc_tw.storage.compressed import deflate
 from orthanc_tw.storage.interface import Spool, StoredFile
+from orthanc_tw.storage.open_stored import open_stored
 from orthanc_tw.storage.shelf import Shelf, Shelves
 from orthanc_tw.storage.spool import FileSpool, storage_error
 
@@ -70,7 +69,18 @@ class FilesystemStorage:
 
     def new_spool(self) -> FileSpool:
         """A new empty spool (reactor thread allowed: it has no file yet)."""
-        return FileSpool(self._new_spool_path, with_md5=self._with_md5)
+        return FileSpool(self.new_path, with_md5=self._with_md5)
+
+    def new_path(self) -> str:
+        """A path in the spool folder that nobody else has (reactor thread allowed)."""
+        return f"{self._spool_folder}/{self._uuid_source()}"
+
+    def adopt(self, path: str, size_bytes: int, md5: str) -> FileSpool:
+        """The spool of a file that another process has written at a path of `new_path`.
+
+        :raises OrthancError: CANNOT_WRITE_FILE if it is not there
+        """
+        return FileSpool.adopted(path, size_bytes, md5 if self._with_md5 else "")
 
     def commit(self, spool: Spool, *, compress: bool = False) -> StoredFile:
         """Make a spool of this storage durable under a new UUID; it is over then.
@@ -118,16 +128,9 @@ class FilesystemStorage:
         """
         started = self._timer()
         try:
-            file: BinaryIO = open(self.path(uuid), "rb")  # noqa: SIM115
-        except FileNotFoundError:
-            raise OrthancError(ErrorCode.INEXISTENT_FILE) from None
-        try:
-            if compression is Compression.ZLIB_WITH_SIZE:
-                with file:
-                    file = self._inflated(file)
+            return open_stored(self.path(uuid), compression, self._spool_folder)
         finally:
             self._observe("orthanc_storage_read_duration_ms", (self._timer() - started) * 1000)
-        return file
 
     def delete(self, uuids: Iterable[str]) -> None:
         """Remove files. Their folders stay: another thread may be about to use them."""
@@ -162,9 +165,6 @@ class FilesystemStorage:
     def end_sweep(self) -> None:
         """The sweep is over: new UUIDs need not be remembered any more."""
         self._born = None
-
-    def _new_spool_path(self) -> str:
-        return f"{self._spool_folder}/{self._uuid_source()}"
 
     def _commit_plain(self, spool: FileSpool, uuid: str, shelf: Shelf) -> tuple[StoredFile, int]:
         path = self.path(uuid)
@@ -207,18 +207,6 @@ class FilesystemStorage:
         spool.discard()
         compression = Compression.ZLIB_WITH_SIZE
         return StoredFile(uuid, size, md5, stored_size, stored_md5, compression), ticket
-
-    def _inflated(self, file: BinaryIO) -> BinaryIO:
-        target = tempfile.TemporaryFile(dir=self._spool_folder)  # noqa: SIM115
-        try:
-            inflate(file, cast(BinaryIO, target))
-        except BaseException as error:
-            target.close()
-            if isinstance(error, OSError):
-                raise storage_error(error) from error
-            raise
-        target.seek(0)
-        return cast(BinaryIO, target)
 
 
 def _write_chunks(fd: int, chunks: list[bytes], size: int) -> None:

@@ -56,6 +56,17 @@ class Storage(Protocol):
         """A new empty spool file (reactor thread allowed)."""
         ...
 
+    def new_path(self) -> str:
+        """A path for a spool that another process writes (reactor thread allowed)."""
+        ...
+
+    def adopt(self, path: str, size_bytes: int, md5: str) -> Spool:
+        """The spool of a file at a path of `new_path`, now that it is written.
+
+        :param md5: of the file, hexadecimal
+        """
+        ...
+
     def commit(self, spool: Spool, *, compress: bool = False) -> StoredFile:
         """Make the spool durable under a new UUID: write, fsync, rename, fsync of the folder."""
         ...

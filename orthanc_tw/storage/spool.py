@@ -40,6 +40,21 @@ class FileSpool:
         self._path: str | None = None
         self._fd = -1
         self._is_gone = False
+        self._known_md5: str | None = None
+
+    @classmethod
+    def adopted(cls, path: str, size_bytes: int, md5: str) -> FileSpool:
+        """The spool of a file that another process has written.
+
+        :raises OrthancError: CANNOT_WRITE_FILE if it is not there
+        """
+        spool = cls(lambda: path, with_md5=False)
+        try:
+            spool._fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise storage_error(error) from error
+        spool._path, spool._size, spool._known_md5 = path, size_bytes, md5
+        return spool
 
     @property
     def size_bytes(self) -> int:
@@ -84,6 +99,8 @@ class FileSpool:
 
         What is in memory is hashed now: call it in a thread.
         """
+        if self._known_md5 is not None:
+            return self._known_md5
         if self._hash is None:
             return ""
         while self._hashed < len(self._chunks):

@@ -75,6 +75,17 @@ class MemoryStorage:
         self.spools.add(spool)
         return spool
 
+    def new_path(self) -> str:
+        """A real file, empty."""
+        return self.real_file(b"")
+
+    def adopt(self, path: str, size_bytes: int, md5: str) -> MemorySpool:
+        """What another process has written there."""
+        spool = self.new_spool()
+        with open(path, "rb") as file:
+            spool.write(file.read())
+        return spool
+
     def commit(self, spool: Spool, *, compress: bool = False) -> StoredFile:
         """Keep the content under a new UUID (they count up: tests can foretell them)."""
         if self.fail_commit is not None:

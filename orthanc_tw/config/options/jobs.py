@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orthanc_tw.config import rules
-from orthanc_tw.config.option import BOOLEAN, INTEGER, OBJECT, STRINGS, Option, Topic
+from orthanc_tw.config.option import BOOLEAN, INTEGER, OBJECT, STRING, STRINGS, Option, Topic
 
 JOBS = Topic(
     "Jobs and archives",
@@ -92,9 +92,47 @@ JOBS = Topic(
             "JobsEngineThreadsCount",
             OBJECT,
             {"ResourceModification": 1},
-            "Threads that work inside a job at a time, by job type; without: no limit of its own",
+            "What one job does at a time, by job type: threads, and instances in the workers. "
+            "By default no limit of its own, and two instances for each worker process",
             honoured=True,
             rule=rules.positive_integers,
+        ),
+        Option(
+            "PseudonymKey",
+            STRING,
+            None,
+            "Secret from which the pseudonyms of anonymized patients follow, so that they are the "
+            "same in all jobs and on all servers that have it (ours)",
+            honoured=True,
+            minimum=16,
+            is_secret=True,
+            example="a long random text",
+        ),
+        Option(
+            "WorkerProcesses",
+            INTEGER,
+            0,
+            "Processes for what computes for long; 0: one for each processor (ours)",
+            honoured=True,
+            minimum=0,
+        ),
+        Option(
+            "WorkerMemoryMB",
+            INTEGER,
+            2048,
+            "Memory that a worker process may allocate; 0: no limit (ours)",
+            honoured=True,
+            unit="MB",
+            minimum=0,
+        ),
+        Option(
+            "WorkerTimeout",
+            INTEGER,
+            300,
+            "Time after which a worker process that is busy with one task is ended (ours)",
+            honoured=True,
+            unit="s",
+            minimum=1,
         ),
     ),
 )

@@ -1,0 +1,173 @@
+"""Wires what modifies instances: the pool of workers, the kinds of jobs, the routes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from orthanc_tw.app import settings
+from orthanc_tw.config import Configuration
+from orthanc_tw.core.delete import ResourceDeleter
+from orthanc_tw.core.instances import Instances
+from orthanc_tw.core.modification.aftermath import Aftermath
+from orthanc_tw.core.modification.dry_run import DryRun
+from orthanc_tw.core.modification.instance_file import InstanceFiles
+from orthanc_tw.core.modification.instances import InstanceModifier, RunInWorker
+from orthanc_tw.core.reconstruct import Reconstructor
+from orthanc_tw.core.runtime import RuntimeOptions
+from orthanc_tw.core.store import InstanceStore
+from orthanc_tw.dicom.modification.plan import ModificationSettings
+from orthanc_tw.dicom.tag_json import TagOptions
+from orthanc_tw.index.gateway import Index
+from orthanc_tw.jobs.interface import JobsEngine
+from orthanc_tw.jobs.kinds.modification import ModificationKind
+from orthanc_tw.jobs.kinds.modification_parameters import (
+    MERGE_STUDY,
+    RESOURCE_MODIFICATION,
+    SPLIT_STUDY,
+)
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import OverwriteInstances
+from orthanc_tw.rest.http import RouteProvider
+from orthanc_tw.rest.routes.modification_jobs import ModificationJobRoutes
+from orthanc_tw.rest.routes.modify_instance import InstanceModificationRoutes
+from orthanc_tw.rest.routes.split_merge import SplitMergeRoutes
+from orthanc_tw.rest.streaming import Streamer
+from orthanc_tw.storage.interface import Storage
+from orthanc_tw.workers.pool import WorkerPool
+from orthanc_tw.workers.settings import MB, WorkerSettings
+
+_SEED_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ModificationParts:
+    """What modifications share.
+
+    :ivar settings: of this moment
+    """
+
+    settings: Callable[[], ModificationSettings]
+    pseudonym_key: bytes | None
+    kinds: Sequence[ModificationKind]
+    run: RunInWorker
+
+
+def worker_settings(configuration: Configuration) -> WorkerSettings:
+    """Limits of the worker processes."""
+    return WorkerSettings(
+        workers=configuration.integer("WorkerProcesses") or os.cpu_count() or 1,
+        memory_bytes=configuration.integer("WorkerMemoryMB") * MB,
+        deadline_s=float(configuration.integer("WorkerTimeout")),
+    )
+
+
+def make_modification(
+    configuration: Configuration,
+    index: Index,
+    storage: Storage,
+    store: InstanceStore,
+    reconstructor: Reconstructor,
+    runtime: RuntimeOptions,
+    workers: WorkerPool,
+    in_thread: Callable[..., Deferred[Any]],
+) -> ModificationParts:
+    """The kinds of jobs, and what the routes need beside them."""
+
+    def modification_settings() -> ModificationSettings:
+        return ModificationSettings(default_encoding=runtime.default_encoding)
+
+    key = _pseudonym_key(configuration)
+    modifier = InstanceModifier(
+        index,
+        storage,
+        store,
+        workers.run,
+        modification_settings,
+        pseudonym_key=key,
+        with_md5=configuration.boolean("StoreMD5ForAttachments"),
+    )
+    aftermath = Aftermath(
+        index, ResourceDeleter(index, storage, in_thread, time.time), reconstructor
+    )
+    at_once = _instances_at_once(configuration, workers.size)
+    kinds = [
+        ModificationKind(type_name, index, modifier, aftermath, at_once)
+        for type_name in (RESOURCE_MODIFICATION, SPLIT_STUDY, MERGE_STUDY)
+    ]
+    return ModificationParts(modification_settings, key, kinds, workers.run)
+
+
+def modification_routes(
+    configuration: Configuration,
+    parts: ModificationParts,
+    index: Index,
+    engine: JobsEngine,
+    instances: Instances,
+    storage: Storage,
+    streamer: Streamer,
+    tag_options: Callable[[], TagOptions],
+    levels: Sequence[ResourceType],
+) -> Sequence[RouteProvider]:
+    """The routes that submit such jobs; none if the server is read-only."""
+    if configuration.boolean("ReadOnly"):
+        return ()
+    overwrite = settings.overwrite_instances(configuration)
+    dry_run = DryRun(
+        instances,
+        storage,
+        parts.run,
+        parts.settings,
+        parts.pseudonym_key,
+        os.path.dirname(storage.new_path()),
+    )
+    return (
+        InstanceModificationRoutes(
+            index,
+            instances,
+            InstanceFiles(storage, parts.run, parts.settings, parts.pseudonym_key),
+            dry_run,
+            streamer,
+            parts.settings,
+            _new_seed,
+            has_pseudonym_key=parts.pseudonym_key is not None,
+        ),
+        ModificationJobRoutes(
+            index,
+            engine,
+            parts.settings,
+            _new_seed,
+            dry_run,
+            has_pseudonym_key=parts.pseudonym_key is not None,
+            overwrites=overwrite is not OverwriteInstances.NEVER,
+            levels=levels,
+        ),
+        SplitMergeRoutes(index, engine, instances, parts.settings, tag_options, _new_seed),
+    )
+
+
+def _pseudonym_key(configuration: Configuration) -> bytes | None:
+    """``PseudonymKey``."""
+    secret = configuration.optional_text("PseudonymKey")
+    return secret.encode("utf-8") if secret else None
+
+
+def _new_seed() -> str:
+    return secrets.token_hex(_SEED_BYTES)
+
+
+def _instances_at_once(configuration: Configuration, workers: int) -> int:
+    """``JobsEngineThreadsCount``; unless it is set, enough to keep all workers busy.
+
+    Two for each worker: one that it works on, one on its way to the disk.
+    """
+    if configuration.is_set("JobsEngineThreadsCount"):
+        count: int = configuration.mapping("JobsEngineThreadsCount")["ResourceModification"]
+        return count
+    return 2 * workers

@@ -1,0 +1,1 @@
+"""Modification and de-identification of one instance; see ``docs/modification.rst``."""
