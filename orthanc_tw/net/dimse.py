@@ -45,8 +45,10 @@ RESPONSE = 0x8000
 _UI = frozenset((0x0002, 0x0003, 0x1000, 0x1001))
 _TEXT = frozenset((0x0600, 0x0902, 0x1030))
 _US = frozenset(
-    (0x0100, 0x0110, 0x0120, 0x0700, 0x0800, 0x0900, 0x0903, 0x1002, 0x1008, 0x1020, 0x1021)
-    + (0x1022, 0x1023, 0x1031)
+    int(element, 16)
+    for element in (
+        "0100 0110 0120 0700 0800 0900 0903 1002 1008 1020 1021 1022 1023 1031".split()  # noqa: SIM905
+    )
 )
 _ELEMENT = struct.Struct("<HHL")
 _NUMBER = struct.Struct("<HHLH")
