@@ -1,0 +1,1 @@
+"""The DICOM network: upper layer, DIMSE, providers (scp) and users (scu) of services."""

@@ -1,0 +1,1 @@
+"""Services that this server provides to others."""

@@ -1,0 +1,1 @@
+"""Services of others that this server uses."""
