@@ -10,7 +10,12 @@ from orthanc_tw.core.dicom_query import Answer, ResourceQueries, ResourceQuery
 from orthanc_tw.dicom.attributes import Attribute, Attributes
 from orthanc_tw.dicom.tags import format_tag
 from orthanc_tw.net.interface import Reply, Responder, ServiceRequest, Status
-from orthanc_tw.net.scp.identifiers import QUERY_RETRIEVE_LEVEL, Identifiers, required_level
+from orthanc_tw.net.scp.identifiers import (
+    QUERY_RETRIEVE_LEVEL,
+    Identifiers,
+    required_level,
+    text_keys,
+)
 
 RETRIEVE_AE_TITLE = 0x00080054
 _log = Logger()
@@ -34,7 +39,8 @@ class FindHandler:
         ``LimitFindInstances`` held answers back.
         """
         identifier = self._identifiers.read(request)
-        query = ResourceQuery(required_level(identifier), _keys(identifier))
+        _warn_of_sequences(identifier)
+        query = ResourceQuery(required_level(identifier), text_keys(identifier))
         async with aclosing(self._queries.answers(query)) as slices:
             async for answers in slices:
                 for answer in answers:
@@ -62,12 +68,8 @@ class FindHandler:
         return shown
 
 
-def _keys(identifier: Attributes) -> dict[int, str]:
-    keys = {}
+def _warn_of_sequences(identifier: Attributes) -> None:
+    # As in Orthanc: optional keys that are not supported are neither matched nor answered.
     for tag, attribute in identifier.items():
-        if attribute.items is None:
-            keys[tag] = attribute.text
-        elif any(attribute.items):
-            # As in Orthanc: optional keys that are not supported are neither matched nor answered.
+        if any(attribute.items or ()):
             _log.warn("Sequences match in worklists only: {tag} is ignored", tag=format_tag(tag))
-    return keys

@@ -91,3 +91,8 @@ def required_level(identifier: Attributes) -> ResourceType:
             ErrorCode.BAD_REQUEST, "The request has no QueryRetrieveLevel (0008,0052)"
         )
     return level
+
+
+def text_keys(identifier: Attributes) -> dict[int, str]:
+    """Text by tag, sequences left out."""
+    return {tag: key.text for tag, key in identifier.items() if key.items is None}
