@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -119,6 +120,7 @@ def make_parts(
         clock=reactor,
         cooperator=Cooperator(),
         in_thread=in_thread,
+        random=random.random,
         make_id=lambda: str(uuid.uuid4()),
         now_s=time.time,
     )

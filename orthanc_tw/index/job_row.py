@@ -13,6 +13,7 @@ class JobRow:
 
     ``sequence`` is set by the index: the order of submission, kept over restarts.
     ``parameters`` and ``cursor`` are the kind's own; ``content`` its public ``Content``;
+    ``retry`` is the policy and the number of tries, None where there is no second one;
     ``outputs`` maps an output's key to ``{"file", "mime", "filename", "size"}``.
     """
 
@@ -36,3 +37,4 @@ class JobRow:
     outputs: JsonObject
     failed_instances: JsonObject
     sequence: int = 0
+    retry: JsonObject | None = None

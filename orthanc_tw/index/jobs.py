@@ -14,7 +14,7 @@ from orthanc_tw.index.rows import Row, to_json
 _COLUMNS = (
     "job_id, kind, state, priority, parameters, cursor, content, user_data, progress,"
     " error_code, error_details, created_s, started_s, completed_s, runtime_s, retry_at_s,"
-    " outputs, failed_instances"
+    " outputs, failed_instances, retry"
 )
 _NAMES = [name.strip() for name in _COLUMNS.split(",")]
 _SELECT = f"SELECT {_COLUMNS}, sequence FROM jobs"
@@ -54,7 +54,8 @@ def _job(row: Row) -> JobRow:
         retry_at_s=row[15],
         outputs=json.loads(row[16]),
         failed_instances=json.loads(row[17]),
-        sequence=row[18],
+        retry=None if row[18] is None else json.loads(row[18]),
+        sequence=row[19],
     )
 
 
@@ -109,6 +110,7 @@ def _values(job: JobRow) -> tuple[object, ...]:
         job.retry_at_s,
         job.outputs,
         job.failed_instances,
+        job.retry,
     )
 
 

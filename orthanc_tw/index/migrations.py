@@ -36,7 +36,7 @@ class Schema:
     upgrades: Mapping[int, tuple[int, str]]
 
 
-def load_schema(version: int = 1) -> Schema:
+def load_schema(version: int = 2) -> Schema:
     """Read the SQL files that come with the package."""
     folder = resources.files("orthanc_tw.index").joinpath("schema")
     upgrades: dict[int, tuple[int, str]] = {}

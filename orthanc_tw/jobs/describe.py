@@ -58,6 +58,11 @@ def describe_job(entry: JobEntry, now_s: float) -> JsonObject:
         described["UserData"] = entry.user_data  # type: ignore[assignment]
     if entry.state.is_final and entry.completed_s is not None:
         described["CompletionTime"] = job_time(entry.completed_s)
+    if entry.retry is not None:
+        described["Attempts"] = entry.attempts
+        described["MaximumAttempts"] = entry.retry.maximum_attempts
+        if entry.retry_at_s is not None:
+            described["NextAttempt"] = job_time(entry.retry_at_s)
     if entry.state is JobState.RUNNING and progress > _MINIMUM_PROGRESS:
         remaining_s = runtime_s * (1.0 - progress) / progress
         described["EstimatedTimeOfArrival"] = job_time(now_s + remaining_s)

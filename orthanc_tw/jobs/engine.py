@@ -47,6 +47,7 @@ class JobsEngineService(Service):
     :param clock: delays and running times
     :param cooperator: what the slots run on
     :param in_thread: runs a blocking function in a thread of a pool (``deferToThreadPool``)
+    :param random: between 0 and 1, for the jitter of delays
     :param make_id: ids of new jobs, random UUIDs in their usual text form
     :param now_s: the time of day, POSIX seconds
     """
@@ -62,6 +63,7 @@ class JobsEngineService(Service):
         clock: IReactorTime,
         cooperator: Cooperator,
         in_thread: Callable[..., Deferred[Any]],
+        random: Callable[[], float],
         make_id: Callable[[], str],
         now_s: Callable[[], float],
     ) -> None:
@@ -81,6 +83,7 @@ class JobsEngineService(Service):
             clock=clock,
             now_s=now_s,
             in_thread=in_thread,
+            random=random,
             save_interval_s=settings.save_interval_s,
             enqueue=self._enqueue,
             changed=self._changed,
@@ -91,6 +94,7 @@ class JobsEngineService(Service):
             ledger=self._ledger,
             worker=self._worker,
             limit_jobs=settings.limit_jobs,
+            retries=settings.retries,
             make_id=make_id,
             now_s=now_s,
             enqueue=self._enqueue,

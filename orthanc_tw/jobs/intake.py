@@ -15,6 +15,7 @@ from orthanc_tw.jobs.ledger import JobLedger
 from orthanc_tw.jobs.machine import job_machine
 from orthanc_tw.jobs.record import JobEntry, json_copy
 from orthanc_tw.jobs.registry import JobsRegistry
+from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.jobs.worker import JobWorker
 from orthanc_tw.model.jobs import JobState
 
@@ -38,6 +39,7 @@ class JobIntake:
         ledger: JobLedger,
         worker: JobWorker,
         limit_jobs: int,
+        retries: Mapping[str, RetryPolicy],
         make_id: Callable[[], str],
         now_s: Callable[[], float],
         enqueue: Callable[[JobEntry], None],
@@ -46,6 +48,7 @@ class JobIntake:
         self._registry = registry
         self._ledger = ledger
         self._worker = worker
+        self._retries = retries
         self._make_id = make_id
         self._now_s = now_s
         self._enqueue = enqueue
@@ -68,6 +71,7 @@ class JobIntake:
     def _new_entry(self, request: JobRequest) -> JobEntry:
         events, lifecycle = job_machine(JobState.PENDING)
         self.submitted += 1
+        retry = self._retries.get(request.kind) if request.retry is None else request.retry
         entry = JobEntry(
             job_id=self._make_id(),
             kind=request.kind,
@@ -81,6 +85,7 @@ class JobIntake:
             events=events,
             lifecycle=lifecycle,
             attachment=request.attachment,
+            retry=retry if retry is not None and retry.is_enabled else None,
         )
         entry.prepared = self._worker.prepare(entry)
         entry.content = entry.prepared.job.content()

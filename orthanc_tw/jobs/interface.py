@@ -15,12 +15,14 @@ leave the same result.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 
+from orthanc_tw.jobs.retry import RetryPolicy
+from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.json_types import JsonObject
 
 
@@ -42,6 +44,16 @@ class RetryLater(Exception):
         self.reason = reason
 
 
+class TransientFailure(OrthancError):
+    """Raised (or failed with) by a step for what may pass: a peer that does not answer.
+
+    With a `orthanc_tw.jobs.retry.RetryPolicy` for its job the engine makes a new run at the
+    last cursor, after the delay of the policy; without one, or after its last attempt, the
+    job fails with this code and these details. `RetryLater` is for a kind that knows the
+    delay by itself.
+    """
+
+
 @dataclass(slots=True)
 class Output:
     """A file a finished job leaves: kept in the job's folder until the job or it is dropped."""
@@ -61,6 +73,8 @@ class JobContext:
     :ivar failed_instances: public id -> reason, filled in by kinds with ``Permissive``
     :ivar in_thread: run a blocking function in a thread, Deferred of its result
     :ivar cancelled: true once cancel or pause was asked for (a long step may look at it)
+    :ivar pause_interrupts: set by a kind whose step under way may be cancelled by a pause too
+        and done again later (one that waits on the network); otherwise a pause waits for it
     """
 
     job_id: str
@@ -70,6 +84,7 @@ class JobContext:
     outputs: dict[str, Output] = field(default_factory=dict)
     failed_instances: dict[str, str] = field(default_factory=dict)
     cancelled: bool = False
+    pause_interrupts: bool = False
 
 
 class Job(Protocol):
@@ -125,10 +140,20 @@ class RefusesResubmission(Protocol):
     def resubmit_refusal(self) -> str: ...
 
 
+@runtime_checkable
+class TouchesResources(Protocol):
+    """A `JobKind` whose jobs are about resources: ``GET /jobs?label=`` looks at their labels."""
+
+    def resources(self, parameters: JsonObject) -> Sequence[str]:
+        """Public ids of the resources a job with these parameters is about."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class JobRequest:
     """A submission.
 
+    :ivar retry: what to do about a `TransientFailure`; None: as configured for the kind
     :ivar attachment: anything of this process that the job needs (a response to stream to);
         reaches the kind as ``parameters["__attachment__"]``. A job that has one is never
         saved, whatever its kind
@@ -140,6 +165,7 @@ class JobRequest:
     user_data: object = None
     has_user_data: bool = False
     attachment: object = None
+    retry: RetryPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from orthanc_tw.index.gateway import JobRow
 from orthanc_tw.jobs.interface import JobResult
 from orthanc_tw.jobs.machine import JobEvents, Lifecycle, job_machine
 from orthanc_tw.jobs.outputs import StoredOutput
+from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.jobs.run import Prepared, Run
 from orthanc_tw.model.jobs import JobState
 from orthanc_tw.model.json_types import JsonObject
@@ -31,6 +32,8 @@ class JobEntry:
     :ivar run: the run under way, if the job is running
     :ivar retry_call: what ends the delay, in state Retry
     :ivar waiters: to be fired when the job has ended
+    :ivar retry: what to do about transient failures, if anything
+    :ivar attempts: how often it was tried, of which a run that was paused is no try
     :ivar has_folder: whether a folder of it may be on the disk
     """
 
@@ -54,6 +57,8 @@ class JobEntry:
     completed_s: float | None = None
     runtime_s: float = 0.0
     retry_at_s: float | None = None
+    retry: RetryPolicy | None = None
+    attempts: int = 0
     outputs: dict[str, StoredOutput] = field(default_factory=dict)
     failed_instances: dict[str, str] = field(default_factory=dict)
     attachment: object = None
@@ -87,6 +92,7 @@ class JobEntry:
         self.error_details = ""
         self.completed_s = None
         self.runtime_s = 0.0
+        self.attempts = 0
         self.outputs = {}
         self.failed_instances = {}
 
@@ -137,6 +143,9 @@ def to_row(entry: JobEntry, state: JobState | None = None) -> JobRow:
             for key, output in entry.outputs.items()
         },
         failed_instances=dict(entry.failed_instances),
+        retry=None
+        if entry.retry is None
+        else {**entry.retry.to_json(), "Attempts": entry.attempts},
     )
 
 
@@ -155,6 +164,10 @@ def from_row(row: JobRow, order: int) -> JobEntry:
     :raises ValueError, KeyError, TypeError: if the row was not written by `to_row`
     """
     state = JobState(row.state)
+    attempts = 0 if row.retry is None else int(cast(int, row.retry["Attempts"]))
+    if state is JobState.RUNNING and attempts:
+        # The try that the end of that process cut short.
+        attempts -= 1
     if state in (JobState.RUNNING, JobState.RETRY):
         state = JobState.PENDING
     events, lifecycle = job_machine(state)
@@ -178,6 +191,8 @@ def from_row(row: JobRow, order: int) -> JobEntry:
         started_s=row.started_s,
         completed_s=row.completed_s,
         runtime_s=row.runtime_s,
+        retry=None if row.retry is None else RetryPolicy.from_json(row.retry),
+        attempts=attempts,
         outputs=_stored_outputs(row.outputs),
         failed_instances=cast(dict[str, str], dict(row.failed_instances)),
         has_folder=True,

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, RetryLater
+from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, RetryLater, TransientFailure
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 Steps = Iterator["Deferred[None] | None"]
@@ -30,11 +30,14 @@ class Ending(enum.Enum):
 
     SUCCESS = enum.auto()
     FAILURE = enum.auto()
+    TRANSIENT_FAILURE = enum.auto()
     POSTPONED = enum.auto()
     PAUSED = enum.auto()
     CANCELLED = enum.auto()
     STOPPED = enum.auto()
 
+
+_RESUMABLE = (Ending.PAUSED, Ending.POSTPONED, Ending.TRANSIENT_FAILURE, Ending.STOPPED)
 
 # What was asked last does not always count: a job paused while the server stops stays paused.
 _WEIGHT = {Ending.STOPPED: 1, Ending.PAUSED: 2, Ending.CANCELLED: 3}
@@ -146,8 +149,10 @@ class Run:
         return until - self._began_s
 
     def ask_pause(self) -> None:
-        """End after the step under way, at its cursor."""
+        """End after the step under way, or amid it if its kind allows that, at its cursor."""
         self._ask(Ending.PAUSED)
+        if self.context.pause_interrupts:
+            self.interrupt()
 
     def ask_cancel(self) -> None:
         """End now: the step under way is cancelled."""
@@ -202,7 +207,7 @@ class Run:
         if drained is not None:
             yield drained
         self._release(steps, outcome)
-        if outcome.ending in (Ending.PAUSED, Ending.POSTPONED, Ending.STOPPED):
+        if outcome.ending in _RESUMABLE:
             # A cancel that came while the threads ran out counts.
             outcome = self._as_asked() or outcome
         self.outcome = outcome
@@ -225,6 +230,10 @@ class Run:
         if isinstance(error, RetryLater):
             return self._as_asked() or Outcome(
                 Ending.POSTPONED, error_details=error.reason, delay_s=max(0.0, error.delay_s)
+            )
+        if isinstance(error, TransientFailure):
+            return self._as_asked() or Outcome(
+                Ending.TRANSIENT_FAILURE, int(error.code), error.details or ""
             )
         return failure_outcome(result, self.context.job_id)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from orthanc_tw.jobs.retry import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,7 @@ class JobsSettings:
     :ivar limit_jobs: how many may be pending, 0 for no limit (``LimitJobs``)
     :ivar save_jobs: whether jobs survive a restart (``SaveJobs``)
     :ivar reload_jobs: False drops the saved jobs at start (``--no-jobs``)
+    :ivar retries: what to do about transient failures, by type of job (``JobsRetry``)
     :ivar save_interval_s: least time between two saves of a job's progress, seconds
     :ivar stop_grace_s: how long a step may go on when the server stops, seconds
     """
@@ -27,6 +31,7 @@ class JobsSettings:
     limit_jobs: int = 0
     save_jobs: bool = True
     reload_jobs: bool = True
+    retries: Mapping[str, RetryPolicy] = field(default_factory=dict)
     save_interval_s: float = 0.5
     stop_grace_s: float = 5.0
 

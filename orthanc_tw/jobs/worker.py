@@ -48,6 +48,7 @@ _MAXIMUM_CONCLUDING = 64
 class JobWorker:
     """Runs jobs. Called in the reactor thread.
 
+    :param random: between 0 and 1, for the jitter of a delay
     :param save_interval_s: least time between two saves of the progress of a job, seconds
     :param changed: told of every job that has changed, for whoever watches
     """
@@ -61,6 +62,7 @@ class JobWorker:
         clock: IReactorTime,
         now_s: Callable[[], float],
         in_thread: Callable[..., Deferred[Any]],
+        random: Callable[[], float],
         save_interval_s: float,
         enqueue: Callable[[JobEntry], None],
         changed: Callable[[JobEntry], None],
@@ -71,6 +73,7 @@ class JobWorker:
         self._clock = clock
         self._now_s = now_s
         self._in_thread = in_thread
+        self._random = random
         self._save_interval_s = save_interval_s
         self._enqueue = enqueue
         self._changed = changed
@@ -107,6 +110,7 @@ class JobWorker:
     def work(self, entry: JobEntry) -> Steps:
         """Run a job that was taken from the queue; the work of one slot."""
         entry.events.picked()
+        entry.attempts += 1
         if entry.started_s is None:
             entry.started_s = self._now_s()
         entry.retry_at_s = None
@@ -133,6 +137,8 @@ class JobWorker:
             outcome = failure_outcome(Failure(), entry.job_id)
         entry.runtime_s += run.runtime_s
         entry.run = None
+        if outcome.ending is Ending.TRANSIENT_FAILURE:
+            outcome = self._tried(entry, outcome)
         if outcome.ending is Ending.STOPPED:
             self._stopped(entry)
         elif outcome.ending in (Ending.PAUSED, Ending.POSTPONED):
@@ -142,6 +148,21 @@ class JobWorker:
             yield from self._meanwhile(settled.addBoth(self._settled, entry, outcome))
         else:
             yield from self._end(entry, outcome)
+
+    def _tried(self, entry: JobEntry, outcome: Outcome) -> Outcome:
+        """What a transient failure comes to: another try, or the end of the job."""
+        retry = entry.retry
+        if retry is None or entry.attempts >= retry.maximum_attempts:
+            return replace(outcome, ending=Ending.FAILURE)
+        delay_s = retry.delay_s(entry.attempts, self._random())
+        _log.info(
+            "Job {job_id} is tried again in {delay_s:.1f} s, after try {attempts}: {details}",
+            job_id=entry.job_id,
+            delay_s=delay_s,
+            attempts=entry.attempts,
+            details=outcome.error_details,
+        )
+        return replace(outcome, ending=Ending.POSTPONED, delay_s=delay_s)
 
     def _settled(
         self, stored: dict[str, StoredOutput] | Failure, entry: JobEntry, outcome: Outcome
@@ -178,6 +199,7 @@ class JobWorker:
 
     def _stopped(self, entry: JobEntry) -> None:
         """The server stops: the row goes on at this cursor when it starts again."""
+        entry.attempts -= 1
         saved = self._ledger.save_as(entry, JobState.PENDING)
         saved.addErrback(
             lambda failure: _log.failure(
@@ -187,10 +209,12 @@ class JobWorker:
 
     def _interrupted(self, entry: JobEntry, outcome: Outcome) -> Steps:
         if outcome.ending is Ending.PAUSED:
+            entry.attempts -= 1
             entry.events.pause()
         else:
             entry.events.postponed()
             entry.retry_at_s = self._now_s() + outcome.delay_s
+            entry.error_code = outcome.error_code
             entry.error_details = outcome.error_details
             entry.retry_call = self._clock.callLater(outcome.delay_s, self._delay_over, entry)
         self._changed(entry)
@@ -200,9 +224,7 @@ class JobWorker:
             _log.failure("Job {job_id} could not be saved", results[0], job_id=entry.job_id)
 
     def _delay_over(self, entry: JobEntry) -> None:
-        entry.retry_call = None
-        entry.retry_at_s = None
-        entry.error_details = ""
+        _end_delay(entry)
         if accepts(entry.events.delay_over):
             self._enqueue(entry)
 
@@ -259,9 +281,7 @@ class JobWorker:
         """A job leaves the state Retry otherwise than by the end of its delay."""
         if entry.retry_call is not None:
             entry.retry_call.cancel()
-            entry.retry_call = None
-            entry.retry_at_s = None
-            entry.error_details = ""
+            _end_delay(entry)
 
     def abandon(self, entry: JobEntry) -> None:
         """Release the job object that was made for a run that will never be."""
@@ -286,6 +306,13 @@ class JobWorker:
             self._ledger.discard(dropped).addErrback(_clean_up_failed)
         for other in (entry, *dropped):
             self._changed(other)
+
+
+def _end_delay(entry: JobEntry) -> None:
+    entry.retry_call = None
+    entry.retry_at_s = None
+    entry.error_code = 0
+    entry.error_details = ""
 
 
 def _conclusion_failed(failure: Failure) -> None:

@@ -3,12 +3,16 @@ from __future__ import annotations
 import os
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.index.migrations import Schema, load_schema, prepare
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+
+# The schemas of earlier versions, as they were released.
+SCHEMAS = Path(__file__).parent / "schema"
 
 
 class MigrationTests(SynchronousTestCase):
@@ -17,6 +21,7 @@ class MigrationTests(SynchronousTestCase):
         self.path = os.path.join(self.mktemp(), "index-tw.db")
         os.makedirs(os.path.dirname(self.path))
         self.schema = load_schema()
+        self.now = self.schema.version
 
     def prepare(self, schema: Schema | None = None) -> None:
         """As a start does."""
@@ -45,14 +50,14 @@ class MigrationTests(SynchronousTestCase):
         return details
 
     def later(self, *scripts: str) -> Schema:
-        """A schema whose upgrades from version 1 on are these scripts."""
-        upgrades = {n: (n + 1, script) for n, script in enumerate(scripts, 1)}
-        return replace(self.schema, version=1 + len(scripts), upgrades=upgrades)
+        """A schema whose upgrades from this version on are these scripts."""
+        upgrades = {n: (n + 1, script) for n, script in enumerate(scripts, self.now)}
+        return replace(self.schema, version=self.now + len(scripts), upgrades=upgrades)
 
     def test_creation(self) -> None:
         """A new file has the version and the UUID, and nothing temporary is left."""
         self.prepare()
-        self.assertEqual(self.query("SELECT * FROM database_info"), [(1, "the-uuid")])
+        self.assertEqual(self.query("SELECT * FROM database_info"), [(self.now, "the-uuid")])
         self.assertEqual(self.files(), ["index-tw.db"])
 
     def test_left_over_of_a_killed_creation(self) -> None:
@@ -86,9 +91,9 @@ class MigrationTests(SynchronousTestCase):
     def test_newer(self) -> None:
         """A newer version is refused and left alone."""
         self.prepare()
-        self.query("UPDATE database_info SET schema_version = 7")
-        self.assertIn("version 7 is newer", self.refused())
-        self.assertEqual(self.query("SELECT schema_version FROM database_info"), [(7,)])
+        self.query("UPDATE database_info SET schema_version = 99")
+        self.assertIn("version 99 is newer", self.refused())
+        self.assertEqual(self.query("SELECT schema_version FROM database_info"), [(99,)])
 
     def test_other_file(self) -> None:
         """Neither another program's database nor another kind of file is touched."""
@@ -108,31 +113,62 @@ class MigrationTests(SynchronousTestCase):
                 "UPDATE global_properties SET value = '2'; CREATE TABLE extra (x INTEGER);",
             )
         )
-        self.assertEqual(self.query("SELECT schema_version FROM database_info"), [(3,)])
+        self.assertEqual(self.query("SELECT schema_version FROM database_info"), [(self.now + 2,)])
         self.assertEqual(self.query("SELECT colour FROM labels"), [])
         self.assertEqual(self.query("SELECT value FROM global_properties"), [("2",)])
-        backup = self.path + ".backup-v1"
+        backup = f"{self.path}.backup-v{self.now}"
         self.assertEqual(self.query("SELECT value FROM global_properties", backup), [("1",)])
-        self.assertEqual(self.query("SELECT schema_version FROM database_info", backup), [(1,)])
+        self.assertEqual(
+            self.query("SELECT schema_version FROM database_info", backup), [(self.now,)]
+        )
 
     def test_upgrade_fails(self) -> None:
         """A script that fails is undone whole; the step before it stays, and can go on later."""
         self.prepare()
         details = self.refused(self.later("CREATE TABLE a (x);", "CREATE TABLE b (x); nonsense;"))
-        self.assertIn("the upgrade to version 3 failed", details)
-        self.assertEqual(self.query("SELECT schema_version FROM database_info"), [(2,)])
+        self.assertIn(f"the upgrade to version {self.now + 2} failed", details)
+        self.assertEqual(self.query("SELECT schema_version FROM database_info"), [(self.now + 1,)])
         tables = {name for (name,) in self.query("SELECT name FROM sqlite_master")}
         self.assertIn("a", tables)
         self.assertNotIn("b", tables)
         self.prepare(self.later("CREATE TABLE a (x);", "CREATE TABLE b (x);"))
-        self.assertEqual(self.query("SELECT schema_version FROM database_info"), [(3,)])
+        self.assertEqual(self.query("SELECT schema_version FROM database_info"), [(self.now + 2,)])
 
     def test_no_way(self) -> None:
         """A version that no script leads from is refused before anything is changed."""
         self.prepare()
-        details = self.refused(replace(self.schema, version=5, upgrades={1: (2, "SELECT 1;")}))
-        self.assertIn("no upgrade leads from version 2 to 5", details)
+        now = self.now
+        upgrades = {now: (now + 1, "SELECT 1;")}
+        details = self.refused(replace(self.schema, version=now + 4, upgrades=upgrades))
+        self.assertIn(f"no upgrade leads from version {now + 1} to {now + 4}", details)
         self.assertEqual(self.files(), ["index-tw.db"])
+
+    def test_from_each_version(self) -> None:
+        """A database of an earlier version becomes what a new one is, and keeps its data."""
+        self.prepare()
+        expected = self.columns()
+        for old in range(1, self.now):
+            with self.subTest(version=old):
+                os.remove(self.path)
+                creation = (SCHEMAS / f"sqlite-v{old}.sql").read_text()
+                earlier = replace(self.schema, version=old, creation=creation, trigrams="")
+                self.prepare(earlier)
+                self.query("INSERT INTO global_properties VALUES ('a', '1')")
+                self.prepare()
+                self.assertEqual(self.columns(), expected)
+                self.assertEqual(
+                    self.query("SELECT schema_version FROM database_info"), [(self.now,)]
+                )
+                self.assertEqual(self.query("SELECT * FROM global_properties"), [("a", "1")])
+
+    def columns(self) -> dict[str, list[str]]:
+        """The columns of each table and view, in order, but for the index of trigrams."""
+        names = self.query("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")
+        return {
+            name: [column[1] for column in self.query(f"PRAGMA table_info({name})")]
+            for (name,) in names
+            if not name.startswith("trigrams")
+        }
 
     def test_every_column_is_commented(self) -> None:
         """Each column of the schema has its meaning beside it or on the line above."""

@@ -364,6 +364,7 @@ class JobTests(IndexCase):
             has_user_data=True,
             outputs={"archive": {"file": "f", "size": 3}},
             retry_at_s=9.0,
+            retry={"MaximumAttempts": 3, "Attempts": 1},
             created_s=1795298592.1234567,
             error_details='Größe "ä"\n',
             parameters={"a": [1, None, {"b": "\u20ac"}], "big": 2**60, "f": 0.1},

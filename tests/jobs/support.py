@@ -175,6 +175,7 @@ class Bench:
         self.store = MemoryJobStore() if store is None else store
         self.folder = folder
         self.hold_threads = False
+        self.chance = 1.0
         self.held_threads: list[Callable[[], None]] = []
         self.engine = JobsEngineService(
             JobsSettings(folder=folder, **settings),
@@ -183,6 +184,7 @@ class Bench:
             clock=self.clock,
             cooperator=self.pump.cooperator,
             in_thread=self.in_thread,
+            random=lambda: self.chance,
             make_id=make_id,
             now_s=lambda: START_S + self.clock.seconds(),
         )
