@@ -393,5 +393,5 @@ class AssociationPool(Protocol):
         ...
 
 
-#: The modalities by symbolic name. Asked at every use: what ``/modalities`` changes is seen at once.
+#: The modalities by symbolic name, asked at every use: ``/modalities`` may change them.
 Modalities = Callable[[], Mapping[str, RemoteModality]]
