@@ -111,15 +111,16 @@ def parse_modalities(configured: Mapping[str, Any]) -> dict[str, RemoteModality]
 
     :raises OrthancError: naming the modality that cannot be understood
     """
-    modalities = {}
-    for name, value in configured.items():
-        try:
-            modalities[name] = RemoteModality.from_json(value)
-        except OrthancError as error:
-            raise OrthancError(
-                error.code, f"DicomModalities.{name}: {error.details or error.code.description}"
-            ) from None
-    return modalities
+    return {name: _named(name, value) for name, value in configured.items()}
+
+
+def _named(name: str, value: Any) -> RemoteModality:
+    try:
+        return RemoteModality.from_json(value)
+    except OrthancError as error:
+        raise OrthancError(
+            error.code, f"DicomModalities.{name}: {error.details or error.code.description}"
+        ) from None
 
 
 def _changed(
@@ -130,11 +131,14 @@ def _changed(
 
 
 def _parsed(text: str | None) -> dict[str, RemoteModality]:
-    modalities = {}
-    for name, value in json.loads(text or "{}").items():
-        try:
-            modalities[name] = RemoteModality.from_json(value)
-        except OrthancError as error:
-            # One that a later version wrote must not hide the others.
-            _log.error("Modality {name} in the database: {error}", name=name, error=error)
-    return modalities
+    found = {name: _readable(name, value) for name, value in json.loads(text or "{}").items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _readable(name: str, value: Any) -> RemoteModality | None:
+    """None for one that a later version wrote: it must not hide the others."""
+    try:
+        return RemoteModality.from_json(value)
+    except OrthancError as error:
+        _log.error("Modality {name} in the database: {error}", name=name, error=error)
+        return None

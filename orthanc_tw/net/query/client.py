@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from orthanc_tw.dicom.attributes import Attributes
+from orthanc_tw.dicom.attributes_writer import encode_attributes, encoding_for
 from orthanc_tw.dicom.charset import Encoding
-from orthanc_tw.dicom.identifier import Query, encode_query
+from orthanc_tw.dicom.identifier import attributes_of
 from orthanc_tw.dicom.uids import (
     EXPLICIT_BIG_ENDIAN,
     EXPLICIT_LITTLE_ENDIAN,
@@ -87,13 +89,15 @@ class QueryClient:
             raise dimse_error("C-ECHO", modality.aet, reply)
         if self._settings.echo_checks_find if check_find is None else check_find:
             # A constraint that no patient meets: what counts is that the question is taken.
-            await self.find(modality, ResourceType.PATIENT, {0x00100020: "NOT-TO-BE-FOUND"})
+            await self.find(
+                modality, ResourceType.PATIENT, attributes_of({0x00100020: "NOT-TO-BE-FOUND"})
+            )
 
     async def find(
         self,
         modality: RemoteModality,
         level: ResourceType,
-        query: Query,
+        query: Attributes,
         *,
         normalize: bool = True,
         timeout_s: int | None = None,
@@ -101,7 +105,7 @@ class QueryClient:
         """C-FIND at a level of the query/retrieve models.
 
         :raises OrthancError: NETWORK_PROTOCOL (422 if the peer refuses the query),
-            NO_PRESENTATION_CONTEXT, BAD_REQUEST for a value that cannot be encoded
+            NO_PRESENTATION_CONTEXT
         """
         identifier = find_identifier(level, query, modality.manufacturer, normalize=normalize)
         sop_class = model_of(level, PATIENT_ROOT_FIND, STUDY_ROOT_FIND)
@@ -110,7 +114,7 @@ class QueryClient:
         )
 
     async def worklist(
-        self, modality: RemoteModality, query: Query, timeout_s: int | None = None
+        self, modality: RemoteModality, query: Attributes, timeout_s: int | None = None
     ) -> list[Dataset]:
         """C-FIND of the modality worklist.
 
@@ -124,18 +128,18 @@ class QueryClient:
         modality: RemoteModality,
         sop_classes: Sequence[str],
         sop_class: str,
-        identifier: Query,
+        identifier: Attributes,
         timeout_s: int | None,
     ) -> list[Dataset]:
-        encoding = self._encoding()
-        # What cannot be encoded is known before anybody is bothered.
-        encode_query(identifier, EXPLICIT_LITTLE_ENDIAN, encoding)
+        encoding = encoding_for(identifier, [self._encoding()])
         proposals = [Proposal(uid, self._syntaxes) for uid in sop_classes]
         association = await self._pool.acquire(modality, proposals, timeout_s=timeout_s)
         answers = _Answers()
         try:
             reply = await association.find(
-                sop_class, lambda syntax: encode_query(identifier, syntax, encoding), answers.add
+                sop_class,
+                lambda syntax: encode_attributes(identifier, syntax, encoding),
+                answers.add,
             )
         finally:
             self._pool.give_back(association)

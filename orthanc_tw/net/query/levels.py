@@ -7,10 +7,12 @@ Orthanc's configuration.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from orthanc_tw.dicom.identifier import SPECIFIC_CHARACTER_SET, Query, QueryValue
+from orthanc_tw.dicom.attributes import SPECIFIC_CHARACTER_SET, Attributes
+from orthanc_tw.dicom.identifier import attribute_of, attributes_of
 from orthanc_tw.dicom.modules import module_tags
-from orthanc_tw.dicom.tags import format_tag, vr_of
+from orthanc_tw.dicom.tags import format_tag
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.modalities import Manufacturer
@@ -87,56 +89,66 @@ def model_of(level: ResourceType, patient_root: str, study_root: str) -> str:
 
 
 def find_identifier(
-    level: ResourceType, query: Query, manufacturer: Manufacturer, *, normalize: bool = True
-) -> Query:
+    level: ResourceType, query: Attributes, manufacturer: Manufacturer, *, normalize: bool = True
+) -> Attributes:
     """The identifier of a C-FIND.
 
     :param normalize: leave out what has no place at this level or above it
     """
     if normalize:
-        query = {tag: value for tag, value in query.items() if tag in _allowed(level)}
+        allowed = _allowed(level)
+        query = {tag: value for tag, value in query.items() if tag in allowed}
     identifier = dict(adapted(query, manufacturer))
-    identifier[QUERY_RETRIEVE_LEVEL] = LEVEL_VALUES[level]
+    identifier[QUERY_RETRIEVE_LEVEL] = attribute_of(QUERY_RETRIEVE_LEVEL, LEVEL_VALUES[level])
     universal = "*" if manufacturer is Manufacturer.GE else ""
     for upper in _down_to(level):
         for tag in _KEYS[upper]:
-            identifier.setdefault(tag, universal)
+            identifier.setdefault(tag, attribute_of(tag, universal))
     return identifier
 
 
-def adapted(query: Query, manufacturer: Manufacturer) -> Query:
+def adapted(query: Attributes, manufacturer: Manufacturer) -> Attributes:
     """The query as a manufacturer understands it: ``*`` alone is left empty for some."""
     if manufacturer is Manufacturer.GENERIC_NO_UNIVERSAL_WILDCARD:
-        return {tag: "" if value == "*" else value for tag, value in query.items()}
-    if manufacturer is Manufacturer.GENERIC_NO_WILDCARD_IN_DATES:
-        return {
-            tag: "" if value == "*" and vr_of(tag) == "DA" else value
-            for tag, value in query.items()
-        }
-    return query
+        without = None
+    elif manufacturer is Manufacturer.GENERIC_NO_WILDCARD_IN_DATES:
+        without = "DA"
+    else:
+        return query
+    return {
+        tag: replace(value, text="") if value.text == "*" and without in (None, value.vr) else value
+        for tag, value in query.items()
+    }
 
 
-def move_identifier(level: ResourceType, query: Mapping[int, str]) -> Query:
+def move_identifier(level: ResourceType, query: Mapping[int, str]) -> Attributes:
     """The identifier of a C-MOVE: the unique keys, each with a value.
 
     :raises OrthancError: BAD_REQUEST (400) naming the key that is missing
     """
-    tags = [_KEYS[upper][-1] for upper in _down_to(level)]
-    if level is not ResourceType.PATIENT:
-        tags.remove(PATIENT_ID)
+    tags = _unique_keys(level)
     for tag in tags:
         if not query.get(tag):
             raise OrthancError(ErrorCode.BAD_REQUEST, f"Missing tag {format_tag(tag)}")
-    return {QUERY_RETRIEVE_LEVEL: LEVEL_VALUES[level], **{tag: query[tag] for tag in tags}}
+    return _retrieve_identifier(level, {tag: query[tag] for tag in tags})
 
 
-def get_identifier(level: ResourceType, query: Mapping[int, str]) -> Query:
-    """The identifier of a C-GET: the keys that have a value, of the level and above."""
-    tags = {_KEYS[upper][-1] for upper in _down_to(level)}
-    if level is not ResourceType.PATIENT:
-        tags.discard(PATIENT_ID)
-    kept: dict[int, QueryValue] = {tag: query[tag] for tag in tags if query.get(tag)}
-    return {QUERY_RETRIEVE_LEVEL: LEVEL_VALUES[level], **kept}
+def get_identifier(level: ResourceType, query: Mapping[int, str]) -> Attributes:
+    """The identifier of a C-GET: the unique keys that have a value."""
+    return _retrieve_identifier(
+        level, {tag: query[tag] for tag in _unique_keys(level) if query.get(tag)}
+    )
+
+
+def _retrieve_identifier(level: ResourceType, keys: Mapping[int, str]) -> Attributes:
+    return attributes_of({QUERY_RETRIEVE_LEVEL: LEVEL_VALUES[level], **keys})
+
+
+def _unique_keys(level: ResourceType) -> list[int]:
+    """PS3.4 C.6.2: the study root has no patients."""
+    if level is ResourceType.PATIENT:
+        return [PATIENT_ID]
+    return [_KEYS[upper][-1] for upper in _down_to(level) if upper is not ResourceType.PATIENT]
 
 
 def retrieval_of(level: ResourceType, answer: Mapping[int, str]) -> dict[int, str]:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orthanc_tw.dicom.identifier import Query
+from orthanc_tw.dicom.attributes import Attributes
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.interface import Dataset
@@ -29,7 +29,7 @@ class StoredQuery:
     modality_name: str
     modality: RemoteModality
     level: ResourceType
-    query: Query
+    query: Attributes
     answers: Sequence[Dataset]
     timeout_s: int | None = None
 
