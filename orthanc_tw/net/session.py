@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from twisted.logger import Logger
 
@@ -26,8 +26,8 @@ MAXIMUM_DATASET_BYTES = 16 * 1024 * 1024
 class Context:
     """A presentation context that was accepted.
 
-    :ivar we_store: whether we may send requests in it
-    :ivar peer_stores: whether the peer may
+    :ivar we_request: whether we may send requests in it (our role is SCU)
+    :ivar peer_requests: whether the peer may
     """
 
     id: int
@@ -100,6 +100,7 @@ class Session:
 
     :param contexts: those that were accepted, by number
     :param requests: answers the peer
+    :param abort: aborts the association
     :param traces: whether messages are told to the log (level ``trace`` of category ``dicom``)
     :param label: who is at the other end, for the log
     """
@@ -112,10 +113,12 @@ class Session:
         contexts: Mapping[int, Context],
         requests: RequestReceiver,
         *,
+        abort: Callable[[AssociationError], None],
         traces: Callable[[], bool],
         label: str,
     ) -> None:
         self.contexts = contexts
+        self.abort = abort
         self.sender = sender
         self._requests = requests
         self._traces = traces
@@ -191,6 +194,13 @@ class Session:
         """Send a request whose number `open_operation` gave."""
         self._trace(command)
         self.sender.send(context_id, command, dataset)
+
+    async def stream(
+        self, context_id: int, command: CommandSet, open_dataset: Callable[[], BinaryIO]
+    ) -> None:
+        """Send a request whose data set is read from a file. See `MessageSender.stream`."""
+        self._trace(command)
+        await self.sender.stream(context_id, command, open_dataset)
 
     def _trace(self, command: CommandSet) -> None:
         if self._traces():

@@ -1,0 +1,15 @@
+"""C-ECHO (PS3.4 annex A)."""
+
+from __future__ import annotations
+
+from orthanc_tw.net.interface import Reply, Responder, ServiceRequest, Status
+
+VERIFICATION = "1.2.840.10008.1.1"
+
+
+class EchoHandler:
+    """`ServiceHandler`: all is well."""
+
+    async def handle(self, request: ServiceRequest, responder: Responder) -> Reply:
+        """Say so."""
+        return Reply(Status.SUCCESS)
