@@ -18,6 +18,7 @@ from orthanc_tw.dicom.uids import (
     IMPLICIT_LITTLE_ENDIAN,
 )
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.interface import AssociationPool, Dataset, Proposal, Reply
 from orthanc_tw.net.modalities import RemoteModality
@@ -164,12 +165,31 @@ class _Answers:
         self.found.append(answer)
 
 
-def find_error(aet: str, reply: Reply) -> OrthancError:
+class DimseFailure(OrthancError):
+    """An operation that ended with a status of failure.
+
+    :ivar status: of the final response
+    """
+
+    def __init__(
+        self,
+        details: str,
+        status: int,
+        *,
+        http_status: int | None = None,
+        payload: JsonObject | None = None,
+    ) -> None:
+        super().__init__(
+            ErrorCode.NETWORK_PROTOCOL, details, http_status=http_status, payload=payload
+        )
+        self.status = status
+
+
+def find_error(aet: str, reply: Reply) -> DimseFailure:
     """A C-FIND that was refused: 422, with the status as payload."""
-    error = dimse_error("C-FIND", aet, reply, "unable to process - invalid query ?")
-    return OrthancError(
-        error.code,
-        error.details,
+    return DimseFailure(
+        _details("C-FIND", aet, reply, "unable to process - invalid query ?"),
+        reply.status,
         http_status=422,
         payload={"Type": "Dimse", "Content": {"DimseErrorStatus": reply.status}},
     )
@@ -177,11 +197,15 @@ def find_error(aet: str, reply: Reply) -> OrthancError:
 
 def dimse_error(
     operation: str, aet: str, reply: Reply, unprocessable: str | None = None
-) -> OrthancError:
+) -> DimseFailure:
     """The error that a final status of failure means.
 
     :param unprocessable: what 0xC000 means for this operation
     """
+    return DimseFailure(_details(operation, aet, reply, unprocessable), reply.status)
+
+
+def _details(operation: str, aet: str, reply: Reply, unprocessable: str | None) -> str:
     details = f'{operation} SCU to AET "{aet}" has failed with DIMSE status 0x{reply.status:04X}'
     if reply.status == _UNPROCESSABLE:
         meaning = unprocessable
@@ -189,7 +213,7 @@ def dimse_error(
         meaning = _MEANINGS.get(reply.status) or reply.comment
     if meaning:
         details += f" ({meaning})"
-    return OrthancError(ErrorCode.NETWORK_PROTOCOL, details)
+    return details
 
 
 # PS3.4 tables C.4-1 to C.4-3, PS3.7 annex C
