@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 
-from orthanc_tw.app import settings
+from orthanc_tw.app import jobs_settings, settings
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser
@@ -53,6 +53,7 @@ from orthanc_tw.rest.routes.changes import ChangeRoutes
 from orthanc_tw.rest.routes.explorer import ExplorerRoutes
 from orthanc_tw.rest.routes.find import FindRoutes
 from orthanc_tw.rest.routes.job_events import JobEventsRoutes
+from orthanc_tw.rest.routes.job_outputs import JobOutputRoutes
 from orthanc_tw.rest.routes.jobs import JobsRoutes
 from orthanc_tw.rest.routes.labels import LabelRoutes
 from orthanc_tw.rest.routes.metadata import MetadataRoutes
@@ -111,7 +112,7 @@ def make_parts(
         observe=metrics.observe,
     )
     engine = JobsEngineService(
-        settings.jobs(configuration, jobs_enabled=jobs_enabled),
+        jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
         [
             ArchiveKind(type_name, index, storage.open, datetime.now)
             for type_name in (ARCHIVE, MEDIA)
@@ -121,6 +122,9 @@ def make_parts(
         cooperator=Cooperator(),
         in_thread=in_thread,
         random=random.random,
+        labelled=lambda public_ids, labels: index.read(
+            lambda tx: tx.labelled_resources(public_ids, labels)
+        ),
         make_id=lambda: str(uuid.uuid4()),
         now_s=time.time,
     )
@@ -212,6 +216,7 @@ def route_providers(
         SettingsRoutes(runtime, log_levels, metrics, accepted_transfer_syntaxes),
         ArchiveRoutes(index, engine, streamer, settings.archives(configuration)),
         JobsRoutes(engine, streamer),
+        JobOutputRoutes(engine, streamer),
         events,
         SliceRoutes(index),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),

@@ -26,7 +26,6 @@ from orthanc_tw.dicom.charset import Encoding
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.uids import accepted_sop_classes, accepted_transfer_syntaxes
 from orthanc_tw.index.gateway import StorageLimits
-from orthanc_tw.jobs.settings import JobsSettings
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import OverwriteInstances
@@ -114,19 +113,6 @@ def uploads(configuration: Configuration) -> ArchiveLimits:
     return ArchiveLimits(
         maximum_bytes=maximum_body_bytes(configuration),
         maximum_entry_bytes=configuration.integer("MaximumFileSizeInArchiveMB") * MB,
-    )
-
-
-def jobs(configuration: Configuration, *, jobs_enabled: bool) -> JobsSettings:
-    """Settings of the jobs engine; ``--no-jobs`` drops the saved jobs."""
-    return JobsSettings(
-        folder=str(folders(configuration).jobs),
-        concurrent_jobs=concurrent_jobs(configuration),
-        history_size=configuration.integer("JobsHistorySize"),
-        media_archive_size=configuration.integer("MediaArchiveSize"),
-        limit_jobs=configuration.integer("LimitJobs"),
-        save_jobs=configuration.boolean("SaveJobs"),
-        reload_jobs=jobs_enabled,
     )
 
 

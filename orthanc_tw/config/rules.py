@@ -108,6 +108,37 @@ def positive_integers(value: Any) -> Iterator[Problem]:
             yield Problem((name,), "an integer, at least 1", found)
 
 
+RETRY_FIELDS = {
+    "MaximumAttempts": (1, 1000),
+    "InitialDelay": (0, 86400),
+    "MaximumDelay": (0, 86400),
+}
+
+
+def retry(value: dict[str, Any]) -> Iterator[Problem]:
+    """``{"MaximumAttempts": integer, "InitialDelay": seconds, "MaximumDelay": seconds}``."""
+    for name, entry in value.items():
+        if name not in RETRY_FIELDS:
+            yield Problem((), f"fields among {', '.join(RETRY_FIELDS)}", f'"{name}"')
+            continue
+        low, high = RETRY_FIELDS[name]
+        kind = "an integer" if name == "MaximumAttempts" else "a number"
+        fits = is_integer(entry) or (kind == "a number" and isinstance(entry, float))
+        if not fits or not low <= entry <= high:
+            found = str(entry) if is_integer(entry) else _show(entry)
+            yield Problem((name,), f"{kind}, {low} to {high}", found)
+
+
+def retries(value: Any) -> Iterator[Problem]:
+    """``{job type: {"MaximumAttempts": ...}}``."""
+    for name, entry in value.items():
+        if not isinstance(entry, dict):
+            yield Problem((name,), "an object", type_of(entry))
+            continue
+        for problem in retry(entry):
+            yield problem._replace(path=(name, *problem.path))
+
+
 def modalities(value: Any) -> Iterator[Problem]:
     """``{name: [AET, host, port, ...]}`` or ``{name: {"AET":, "Host":, "Port":}}``."""
     for name, entry in value.items():

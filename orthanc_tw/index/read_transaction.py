@@ -54,6 +54,22 @@ _SERIES_BELOW = (
     "SELECT count(*) FROM resources st CROSS JOIN resources se ON se.parent_id = st.internal_id"
     " WHERE st.parent_id = ?"
 )
+#: SQL of `SqliteReadTransaction.labelled_resources`.
+LABELLED = """
+WITH RECURSIVE upwards(public_id, internal_id, parent_id) AS (
+  SELECT r.public_id, r.internal_id, r.parent_id
+  FROM json_each(?) wanted
+  CROSS JOIN resources r ON r.level IN (1, 2, 3, 4) AND r.public_id = wanted.value
+  UNION ALL
+  SELECT u.public_id, p.internal_id, p.parent_id
+  FROM upwards u CROSS JOIN resources p ON p.internal_id = u.parent_id
+)
+SELECT DISTINCT public_id FROM upwards u
+WHERE EXISTS (
+  SELECT 1 FROM labels l
+  WHERE l.internal_id = u.internal_id AND l.label IN (SELECT value FROM json_each(?))
+)
+"""
 _LOOKUP_TAGS = frozenset({"0010,0020", "0020,000d", "0020,000e", "0008,0018", "0008,0050"})
 
 
@@ -256,6 +272,11 @@ class SqliteReadTransaction:
                 "SELECT label FROM labels WHERE internal_id = ? ORDER BY label", (internal_id,)
             )
         ]
+
+    def labelled_resources(self, public_ids: Sequence[str], labels: Sequence[str]) -> Sequence[str]:
+        """Of these resources those that have one of the labels, themselves or an ancestor."""
+        parameters = (json.dumps(list(public_ids)), json.dumps(list(labels)))
+        return [row[0] for row in self._execute(LABELLED, parameters)]
 
     def all_labels(self) -> Sequence[str]:
         """Every label in use, sorted."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from itertools import islice
 
 from twisted.logger import Logger
 
@@ -13,6 +14,8 @@ from orthanc_tw.model.json_types import JsonObject, JsonValue
 
 _log = Logger()
 
+#: How many failed instances are in the JSON of a job; all are in ``failed-instances``.
+SHOWN_FAILURES = 100
 # Below this progress an estimate would be noise.
 _MINIMUM_PROGRESS = 0.01
 
@@ -58,6 +61,10 @@ def describe_job(entry: JobEntry, now_s: float) -> JsonObject:
         described["UserData"] = entry.user_data  # type: ignore[assignment]
     if entry.state.is_final and entry.completed_s is not None:
         described["CompletionTime"] = job_time(entry.completed_s)
+    failures = entry.failures()
+    if failures:
+        described["FailedInstancesCount"] = len(failures)
+        described["FailedInstances"] = dict(islice(failures.items(), SHOWN_FAILURES))
     if entry.retry is not None:
         described["Attempts"] = entry.attempts
         described["MaximumAttempts"] = entry.retry.maximum_attempts

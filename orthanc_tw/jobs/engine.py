@@ -6,23 +6,25 @@ Everything is called in the reactor thread; files are touched in threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Cooperator
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from orthanc_tw.jobs.describe import describe_job
+from orthanc_tw.jobs.finder import JobFinder, Labelled
 from orthanc_tw.jobs.folders import JobFolders
 from orthanc_tw.jobs.intake import JobIntake
 from orthanc_tw.jobs.interface import JobKind, JobRequest, JobResult, Output
 from orthanc_tw.jobs.ledger import JobLedger
 from orthanc_tw.jobs.loading import load_jobs
+from orthanc_tw.jobs.query import JobPage, JobQuery
+from orthanc_tw.jobs.quota import OutputsQuota
 from orthanc_tw.jobs.record import JobEntry
 from orthanc_tw.jobs.registry import JobsRegistry
 from orthanc_tw.jobs.run import Steps, fire
@@ -39,6 +41,9 @@ T = TypeVar("T")
 
 _log = Logger()
 
+# Longest time between two looks at the age of outputs, seconds.
+_SWEEP_INTERVAL_S = 60.0
+
 
 class JobsEngineService(Service):
     """`orthanc_tw.jobs.interface.JobsEngine` as a service.
@@ -47,9 +52,10 @@ class JobsEngineService(Service):
     :param clock: delays and running times
     :param cooperator: what the slots run on
     :param in_thread: runs a blocking function in a thread of a pool (``deferToThreadPool``)
-    :param random: between 0 and 1, for the jitter of delays
     :param make_id: ids of new jobs, random UUIDs in their usual text form
     :param now_s: the time of day, POSIX seconds
+    :param random: between 0 and 1, for the jitter of delays
+    :param labelled: for lists of jobs about resources with a label; by default none has any
     """
 
     name = "jobs"
@@ -63,9 +69,10 @@ class JobsEngineService(Service):
         clock: IReactorTime,
         cooperator: Cooperator,
         in_thread: Callable[..., Deferred[Any]],
-        random: Callable[[], float],
         make_id: Callable[[], str],
         now_s: Callable[[], float],
+        random: Callable[[], float] = lambda: 0.5,
+        labelled: Labelled = lambda public_ids, labels: succeed(()),
     ) -> None:
         self._settings = settings
         self._kinds = {kind.type_name: kind for kind in kinds}
@@ -73,9 +80,10 @@ class JobsEngineService(Service):
         self._clock = clock
         self._in_thread = in_thread
         self._now_s = now_s
-        self._registry = JobsRegistry(settings.history_size, settings.media_archive_size)
+        self._registry = JobsRegistry(settings.history_size, OutputsQuota(settings.outputs))
         self._ledger = JobLedger(store, JobFolders(settings.folder), in_thread, settings.save_jobs)
         self._scheduler = Scheduler(cooperator, settings.concurrent_jobs, self._take)
+        self._finder = JobFinder(self._registry, self._kinds, clock, labelled)
         self._worker = JobWorker(
             kinds=self._kinds,
             registry=self._registry,
@@ -84,6 +92,7 @@ class JobsEngineService(Service):
             now_s=now_s,
             in_thread=in_thread,
             random=random,
+            threads=settings.threads,
             save_interval_s=settings.save_interval_s,
             enqueue=self._enqueue,
             changed=self._changed,
@@ -114,6 +123,7 @@ class JobsEngineService(Service):
         self._stopping = False
         self._loading: Deferred[None] = succeed(None)
         self._ready: list[Deferred[Any]] = []
+        self._sweeping: IDelayedCall | None = None
 
     def register(self, kind: JobKind) -> None:
         """Add a type of job, before the service starts."""
@@ -150,6 +160,8 @@ class JobsEngineService(Service):
         self._restore_history(entries)
         self._started = True
         if not self._stopping:
+            if self._settings.outputs.age_s:
+                self._sweep_outputs()
             self._scheduler.start()
             for entry in entries:
                 if entry.state is JobState.PENDING:
@@ -160,9 +172,16 @@ class JobsEngineService(Service):
         ended = [entry for entry in entries if entry.state.is_final]
         for entry in sorted(ended, key=lambda entry: (entry.completed_s or 0.0, entry.order)):
             if entry.outputs:
-                for other in self._registry.outputs_kept(entry):
+                for other in self._registry.outputs.keep(entry):
                     self._forget(self._ledger.drop_outputs(other, list(other.outputs)))
             self._forget(self._ledger.discard(self._registry.ended(entry)))
+
+    def _sweep_outputs(self) -> None:
+        for entry in self._registry.outputs.expired(self._now_s()):
+            self._forget(self._ledger.drop_outputs(entry, list(entry.outputs)))
+            self._changed(entry)
+        interval_s = min(max(self._settings.outputs.age_s / 4, 1.0), _SWEEP_INTERVAL_S)
+        self._sweeping = self._clock.callLater(interval_s, self._sweep_outputs)
 
     def _not_loaded(self, failure: Failure) -> None:
         _log.failure("The saved jobs could not be loaded: no job will run", failure)
@@ -173,6 +192,8 @@ class JobsEngineService(Service):
         """Let the steps under way end (within the grace), save every row."""
         Service.stopService(self)
         self._stopping = True
+        if self._sweeping is not None and self._sweeping.active():
+            self._sweeping.cancel()
         error = _stopping_error()
         self._intake.admission.close(error)
         running = [entry.run for entry in self._registry if entry.run is not None]
@@ -260,27 +281,17 @@ class JobsEngineService(Service):
         now_s = self._now_s()
         return [describe_job(entry, now_s) for entry in self._registry]
 
-    def find_ids(
-        self,
-        *,
-        states: Collection[str] = (),
-        kinds: Collection[str] = (),
-        after: str = "",
-        limit: int = 0,
-    ) -> list[str]:
-        """The ids of jobs in one of ``states`` and of one of ``kinds`` (empty: any), sorted.
+    def find(self, query: JobQuery) -> Deferred[JobPage]:
+        """A page of the list of jobs.
 
-        :param after: only ids greater than it, the last of the page before
-        :param limit: how many at most, 0 for all
+        Fails with ValueError if ``query.after`` is none of its order.
         """
-        found = (
-            entry.job_id
-            for entry in self._registry
-            if entry.job_id > after
-            and (not states or entry.state.value in states)
-            and (not kinds or entry.kind in kinds)
-        )
-        return list(islice(found, limit or None))
+        return Deferred.fromCoroutine(self._finder.find(query))
+
+    def failed_instances(self, job_id: str) -> Mapping[str, str] | None:
+        """Public id to reason, of the instances that failed in a job; None: there is no job."""
+        entry = self._registry.get(job_id)
+        return None if entry is None else entry.failures()
 
     def counts(self) -> Mapping[str, int]:
         """``pending``, ``running``, ``success``, ``failed`` now, ``total_*`` since the start."""
@@ -352,7 +363,7 @@ class JobsEngineService(Service):
         stored = None if entry is None else entry.outputs.get(key)
         if entry is None or stored is None or entry.state is not JobState.SUCCESS:
             return None
-        self._registry.outputs_used(entry)
+        self._registry.outputs.used(entry)
         return stored.as_output(self._ledger.folders.path(job_id))
 
     def delete_output(self, job_id: str, key: str) -> Deferred[bool]:
@@ -362,7 +373,7 @@ class JobsEngineService(Service):
             return succeed(False)
         dropped = self._ledger.drop_outputs(entry, [key])
         if not entry.outputs:
-            self._registry.outputs_gone(entry)
+            self._registry.outputs.gone(entry)
         return dropped.addCallback(lambda _: True)
 
     # Between them

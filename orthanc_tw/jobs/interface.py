@@ -15,15 +15,18 @@ leave the same result.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.json_types import JsonObject
+
+if TYPE_CHECKING:
+    from orthanc_tw.jobs.query import JobPage, JobQuery
 
 
 class StepResult(enum.Enum):
@@ -198,15 +201,12 @@ class JobsEngine(Protocol):
         """Sorted, as all lists of jobs are."""
         ...
 
-    def find_ids(
-        self,
-        *,
-        states: Collection[str] = (),
-        kinds: Collection[str] = (),
-        after: str = "",
-        limit: int = 0,
-    ) -> list[str]:
-        """Ids greater than ``after``; empty ``states`` or ``kinds`` are any, ``limit`` 0 is all."""
+    def find(self, query: JobQuery) -> Deferred[JobPage]:
+        """A page of the list; fails with ValueError if ``after`` is none of its order."""
+        ...
+
+    def failed_instances(self, job_id: str) -> Mapping[str, str] | None:
+        """Public id to reason, of the instances that failed in a job; None: there is no job."""
         ...
 
     def describe_all(self) -> list[JsonObject]: ...

@@ -7,6 +7,7 @@ kind goes on changing its own objects, and what cannot be saved is found at once
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -83,6 +84,10 @@ class JobEntry:
             self.error_details,
             self.content,
         )
+
+    def failures(self) -> Mapping[str, str]:
+        """Public id to reason, of the instances that failed up to now."""
+        return self.failed_instances if self.run is None else self.run.context.failed_instances
 
     def start_over(self) -> None:
         """Forget what earlier runs left, before a resubmission."""

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, RetryLater, TransientFailure
+from orthanc_tw.jobs.threads import ThreadGroup
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 Steps = Iterator["Deferred[None] | None"]
@@ -66,46 +67,6 @@ def boxed(deferred: Deferred[Any], results: list[object]) -> Deferred[None]:
 
     deferred.addBoth(put)
     return gate
-
-
-class ThreadGroup:
-    """The functions that one run has in threads: a run is over when none is left.
-
-    Cancelling the Deferred of a function does not stop its thread, which might still write
-    to the job's folder; `drained` fires when the last has returned.
-    """
-
-    def __init__(self, in_thread: Callable[..., Deferred[Any]]) -> None:
-        self._in_thread = in_thread
-        self._outstanding = 0
-        self._gates: list[Deferred[None]] = []
-
-    def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
-        """Run a blocking function in a thread."""
-        outer: Deferred[Any] = Deferred()
-        self._outstanding += 1
-
-        def returned(result: object) -> None:
-            self._outstanding -= 1
-            if not outer.called:
-                outer.callback(result)
-            elif isinstance(result, Failure) and not result.check(OrthancError):
-                _log.failure("A cancelled step of a job failed in its thread", result)
-            if self._outstanding == 0:
-                gates, self._gates = self._gates, []
-                for gate in gates:
-                    gate.callback(None)
-
-        maybeDeferred(self._in_thread, function, *args, **kwargs).addBoth(returned)
-        return outer
-
-    def drained(self) -> Deferred[None] | None:
-        """None if no thread is at work, or what fires when the last has returned."""
-        if self._outstanding == 0:
-            return None
-        gate: Deferred[None] = Deferred()
-        self._gates.append(gate)
-        return gate
 
 
 @dataclass(frozen=True, slots=True)

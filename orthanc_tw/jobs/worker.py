@@ -28,11 +28,11 @@ from orthanc_tw.jobs.run import (
     Prepared,
     Run,
     Steps,
-    ThreadGroup,
     boxed,
     failure_outcome,
     fire,
 )
+from orthanc_tw.jobs.threads import ThreadGroup
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.jobs import JobState
 from orthanc_tw.model.json_types import JsonObject
@@ -49,6 +49,7 @@ class JobWorker:
     """Runs jobs. Called in the reactor thread.
 
     :param random: between 0 and 1, for the jitter of a delay
+    :param threads: how many functions a job may have in threads at a time, by type
     :param save_interval_s: least time between two saves of the progress of a job, seconds
     :param changed: told of every job that has changed, for whoever watches
     """
@@ -63,6 +64,7 @@ class JobWorker:
         now_s: Callable[[], float],
         in_thread: Callable[..., Deferred[Any]],
         random: Callable[[], float],
+        threads: Mapping[str, int],
         save_interval_s: float,
         enqueue: Callable[[JobEntry], None],
         changed: Callable[[JobEntry], None],
@@ -74,6 +76,7 @@ class JobWorker:
         self._now_s = now_s
         self._in_thread = in_thread
         self._random = random
+        self._threads = threads
         self._save_interval_s = save_interval_s
         self._enqueue = enqueue
         self._changed = changed
@@ -94,7 +97,7 @@ class JobWorker:
             entry.has_folder = True
             folders.make(entry.job_id)
 
-        threads = ThreadGroup(self._in_thread)
+        threads = ThreadGroup(self._in_thread, self._threads.get(entry.kind, 0))
         context = JobContext(
             job_id=entry.job_id,
             folder=folders.path(entry.job_id),
@@ -299,7 +302,7 @@ class JobWorker:
         entry.attachment = None
         self.totals[entry.state] += 1
         if entry.outputs:
-            for other in self._registry.outputs_kept(entry):
+            for other in self._registry.outputs.keep(entry):
                 self._ledger.drop_outputs(other, list(other.outputs)).addErrback(_clean_up_failed)
         dropped = self._registry.ended(entry)
         if dropped:

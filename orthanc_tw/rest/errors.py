@@ -80,7 +80,8 @@ def describe(request: Request, error: OrthancError, settings: ErrorSettings) -> 
     """Prepare the answer to an `OrthancError` and return its body."""
     # What a handler said of the body that it could not send after all.
     request.responseHeaders.removeHeader(b"content-disposition")
-    request.responseHeaders.removeHeader(b"content-range")
+    if error.http_status != 416:
+        request.responseHeaders.removeHeader(b"content-range")
     if not settings.describe_errors:
         return bare(request, error.http_status)
     status = error.http_status

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from typing import Any, BinaryIO
+from urllib.parse import quote
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IPushProducer
@@ -72,10 +73,18 @@ class Streamer:
         content_type: bytes,
         filename: str | None = None,
         ranges: bool = False,
+        wanted: tuple[int, int] | None = None,
     ) -> Deferred[None]:
-        """Send an open file of a known size, and close it in any case."""
+        """Send an open file of a known size, and close it in any case.
+
+        :param ranges: whether ``Range`` is honoured, as Orthanc does
+        :param wanted: first and last offset (inclusive) of the part to send, otherwise
+        """
+        part_type = content_type
         try:
-            wanted = requested_range(request, size_bytes) if ranges else None
+            if ranges:
+                part_type = b"application/octet-stream"
+                wanted = requested_range(request, size_bytes)
         except OrthancError:
             file.close()
             raise
@@ -87,7 +96,7 @@ class Streamer:
         else:
             start, length = wanted[0], wanted[1] - wanted[0] + 1
             set_status(request, 206)
-            request.setHeader(b"content-type", b"application/octet-stream")
+            request.setHeader(b"content-type", part_type)
             request.setHeader(
                 b"content-range", b"bytes %d-%d/%d" % (wanted[0], wanted[1], size_bytes)
             )
@@ -209,10 +218,18 @@ class _Chunks:
             self._done.errback(failure)
 
 
-def set_filename(request: Request, filename: str) -> None:
-    """``Content-Disposition`` as Orthanc writes it, safe for any name."""
+def set_filename(request: Request, filename: str, *, extended: bool = False) -> None:
+    """``Content-Disposition`` as Orthanc writes it, safe for any name.
+
+    :param extended: add a name that is not ASCII once more the way RFC 6266 has it, for clients
+        that take the first one for Latin-1
+    """
     safe = "".join(char if char.isprintable() and char not in '"\\' else "_" for char in filename)
-    request.setHeader(b"content-disposition", b'filename="' + safe.encode("utf-8") + b'"')
+    disposition = b'filename="' + safe.encode("utf-8", "replace") + b'"'
+    if extended and not safe.isascii():
+        encoded = quote(safe, safe="", errors="replace")
+        disposition += b"; filename*=UTF-8''" + encoded.encode("ascii")
+    request.setHeader(b"content-disposition", disposition)
 
 
 def _has_descriptor(file: BinaryIO | Any) -> bool:

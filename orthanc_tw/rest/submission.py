@@ -8,15 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from twisted.web.server import Request
 
 from orthanc_tw.jobs.interface import JobRequest, JobResult, JobsEngine
+from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.rest.http import json_body
 
 _PRIORITY_RANGE = range(-(2**31), 2**31)
+# As in the option JobsRetry: delays are seconds.
+_RETRY_RANGES: Final = {
+    "MaximumAttempts": (1, 1000),
+    "InitialDelay": (0, 86400),
+    "MaximumDelay": (0, 86400),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,7 @@ class SubmissionOptions:
     :ivar priority: higher first; fits 32 bits
     :ivar user_data: any JSON, shown as ``UserData`` of the job if ``has_user_data``
     :ivar permissive: go on after an instance that fails
+    :ivar retry: what to do about a network that fails; None: as configured
     """
 
     synchronous: bool
@@ -34,6 +43,7 @@ class SubmissionOptions:
     user_data: JsonValue = None
     has_user_data: bool = False
     permissive: bool = False
+    retry: RetryPolicy | None = None
 
     def request(
         self, kind: str, parameters: JsonObject, *, attachment: object = None
@@ -46,6 +56,7 @@ class SubmissionOptions:
             user_data=self.user_data,
             has_user_data=self.has_user_data,
             attachment=attachment,
+            retry=self.retry,
         )
 
 
@@ -94,7 +105,47 @@ def parse_submission(body: JsonValue, *, synchronous_by_default: bool) -> Submis
         user_data=user_data,
         has_user_data=user_data is not None,
         permissive=boolean_field(body, "Permissive", False),
+        retry=_retry_field(body),
     )
+
+
+def _retry_field(body: JsonValue) -> RetryPolicy | None:
+    """``Retry``: how often to try, whether to try more than once, or an object (see docs).
+
+    :raises OrthancError: BAD_FILE_FORMAT naming the field if it is something else
+    """
+    if not isinstance(body, dict) or "Retry" not in body:
+        return None
+    value = body["Retry"]
+    if isinstance(value, bool):
+        return RetryPolicy() if value else RetryPolicy(1)
+    if isinstance(value, int):
+        return RetryPolicy(_retry_number("Retry", value, 1, 1000, whole=True))
+    if not isinstance(value, dict):
+        raise _bad_retry("Boolean, integer or object expected in field: Retry")
+    unknown = set(value) - set(_RETRY_RANGES)
+    if unknown:
+        raise _bad_retry(f"Unknown field: Retry.{min(unknown)}")
+    return RetryPolicy.from_json(
+        {
+            name: _retry_number(
+                f"Retry.{name}", entry, *_RETRY_RANGES[name], whole=name == "MaximumAttempts"
+            )
+            for name, entry in value.items()
+        }
+    )
+
+
+def _retry_number(name: str, value: JsonValue, low: int, high: int, *, whole: bool) -> int:
+    allowed = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, allowed) or not low <= value <= high:
+        kind = "Integer" if whole else "Number"
+        raise _bad_retry(f"{kind} from {low} to {high} expected in field: {name}")
+    return value  # type: ignore[return-value]
+
+
+def _bad_retry(details: str) -> OrthancError:
+    return OrthancError(ErrorCode.BAD_FILE_FORMAT, details)
 
 
 def submitted_body(request: Request, job_id: str) -> bytes:

@@ -254,6 +254,12 @@ class ValidationTests(Case):
         for document in (
             {"Warnings": {"W001": 1}},
             {"JobsEngineThreadsCount": {"ResourceModification": 0}},
+            {"JobsRetry": {"Archive": 3}},
+            {"JobsRetry": {"Archive": {"Tries": 3}}},
+            {"JobsRetry": {"Archive": {"MaximumAttempts": 0}}},
+            {"JobsRetry": {"Archive": {"MaximumAttempts": 1.5}}},
+            {"JobsRetry": {"Archive": {"InitialDelay": True}}},
+            {"JobsRetry": {"Archive": {"MaximumDelay": 1e9}}},
             {"DicomModalities": {"a": ["AET"]}},
             {"DicomModalities": {"a": {"AET": "A"}}},
             {"OrthancPeers": {"a": []}},

@@ -84,6 +84,7 @@ class PlanTests(MemoryCase):
         """The instances of a resource are reached by their parents."""
         for level in ResourceType:
             self.assertNoScan(read_transaction.oldest_instance_statement(level))
+        self.assertNoScan(read_transaction.LABELLED, ("[]", "[]"))
 
     def test_the_check_itself(self) -> None:
         """Reading a table whole is noticed, by name and by alias, with and without an index."""

@@ -332,6 +332,28 @@ class ChangesTests(IndexCase):
         )
 
 
+class LabelledTests(IndexCase):
+    def test_labelled_resources(self) -> None:
+        """Resources that have one of the labels, or whose ancestor has; nothing else."""
+        self.store("cr/s/e/i")
+        self.store("ct/s/e/i")
+        study = self.row("cr/s")
+        series = self.row("ct/s/e")
+        self.write(lambda tx: tx.add_label(study.internal_id, "urgent"))
+        self.write(lambda tx: tx.add_label(series.internal_id, "big"))
+        names = ["cr", "cr/s", "cr/s/e", "ct", "ct/s", "ct/s/e", "nobody"]
+        asked = [public_id(name) for name in names]
+
+        def found(*labels: str) -> set[str]:
+            ids = set(self.read(lambda tx: tx.labelled_resources(asked, labels)))
+            return {name for name in names if public_id(name) in ids}
+
+        self.assertEqual(found("urgent"), {"cr/s", "cr/s/e"})
+        self.assertEqual(found("big", "none"), {"ct/s/e"})
+        self.assertEqual(found("urgent", "big"), {"cr/s", "cr/s/e", "ct/s/e"})
+        self.assertEqual(found("none"), set())
+
+
 class JobTests(IndexCase):
     JOB = JobRow(
         job_id="a",
@@ -424,4 +446,12 @@ class SqliteJobTests(JobTests, SqliteCase):
     pass
 
 
-del BrowseTests, ValueTests, ChangesTests, JobTests
+class MemoryLabelledTests(LabelledTests, MemoryCase):
+    pass
+
+
+class SqliteLabelledTests(LabelledTests, SqliteCase):
+    pass
+
+
+del BrowseTests, ValueTests, ChangesTests, JobTests, LabelledTests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -12,6 +12,7 @@ from twisted.internet.task import Clock
 
 from orthanc_tw.jobs.engine import JobsEngineService
 from orthanc_tw.jobs.interface import JobContext, JobKind, JobRequest, Output
+from orthanc_tw.jobs.query import JobPage, JobQuery
 from orthanc_tw.jobs.settings import JobsSettings
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.testing.jobs import MemoryJobStore, Pump
@@ -155,6 +156,18 @@ def leaves_file(job: ScriptedJob) -> Iterator[Any]:
     yield None
 
 
+def found_now(finding: Deferred[JobPage], clock: Clock) -> JobPage:
+    """The result of a search that takes turns of the reactor."""
+    results: list[JobPage] = []
+    finding.addCallback(results.append)
+    for _ in range(1000):
+        if results:
+            break
+        clock.advance(0)
+    [page] = results
+    return page
+
+
 class Bench:
     """An engine in memory.
 
@@ -176,6 +189,7 @@ class Bench:
         self.folder = folder
         self.hold_threads = False
         self.chance = 1.0
+        self.labels: dict[str, set[str]] = {}
         self.held_threads: list[Callable[[], None]] = []
         self.engine = JobsEngineService(
             JobsSettings(folder=folder, **settings),
@@ -185,12 +199,17 @@ class Bench:
             cooperator=self.pump.cooperator,
             in_thread=self.in_thread,
             random=lambda: self.chance,
+            labelled=self.labelled,
             make_id=make_id,
             now_s=lambda: START_S + self.clock.seconds(),
         )
         if start:
             self.engine.startService()
             self.pump.run()
+
+    def labelled(self, public_ids: Sequence[str], labels: Sequence[str]) -> Deferred[Any]:
+        wanted = set(labels)
+        return succeed([one for one in public_ids if wanted & self.labels.get(one, set())])
 
     def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
         if not self.hold_threads:
@@ -217,6 +236,10 @@ class Bench:
             self.pump.run()
         [job_id] = fired
         return job_id
+
+    def find(self, **query: Any) -> list[str]:
+        """The ids of a page of the list."""
+        return found_now(self.engine.find(JobQuery(**query)), self.clock).job_ids
 
     def state(self, job_id: str) -> str:
         job = self.engine.describe(job_id)

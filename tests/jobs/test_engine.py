@@ -283,7 +283,6 @@ class SettingsTests(SynchronousTestCase):
         for bad in (
             {"concurrent_jobs": 0},
             {"history_size": -1},
-            {"media_archive_size": -1},
             {"limit_jobs": -1},
         ):
             with self.subTest(**bad), self.assertRaises(ValueError):

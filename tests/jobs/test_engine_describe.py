@@ -5,7 +5,10 @@ import os
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.interface import JobRequest
+from orthanc_tw.jobs.quota import OutputLimits
 from tests.jobs.support import Bench, Held, Scripted, leaves_file
+
+LIMITS = OutputLimits(10)
 
 
 class DescribeTests(SynchronousTestCase):
@@ -90,11 +93,11 @@ class DescribeTests(SynchronousTestCase):
         )
         self.assertEqual(bench.engine.list_ids(), ids)
         self.assertEqual([job["ID"] for job in bench.engine.describe_all()], ids)
-        running = bench.engine.find_ids(states=["Running"])
-        pending = bench.engine.find_ids(states=["Pending"])
+        running = bench.find(states=["Running"])
+        pending = bench.find(states=["Pending"])
         self.assertEqual((len(running), len(pending)), (1, 1))
-        self.assertEqual(bench.engine.find_ids(kinds=["Held"]), sorted(running + pending))
-        pages = [bench.engine.find_ids(limit=4), bench.engine.find_ids(after=ids[3], limit=4)]
+        self.assertEqual(bench.find(kinds=["Held"]), sorted(running + pending))
+        pages = [bench.find(limit=4), bench.find(after=ids[3], limit=4)]
         self.assertEqual(pages, [ids[:4], ids[4:]])
 
     def test_counts(self) -> None:
@@ -137,7 +140,7 @@ class DescribeTests(SynchronousTestCase):
 class HistoryTests(SynchronousTestCase):
     def test_size(self) -> None:
         """Only the last jobs to end are kept; rows and folders of the others go."""
-        bench = Bench(self.mktemp(), Scripted(leaves_file), history_size=2, media_archive_size=10)
+        bench = Bench(self.mktemp(), Scripted(leaves_file), history_size=2, outputs=LIMITS)
         ids = [bench.submit("Scripted") for _ in range(4)]
         self.assertEqual(bench.engine.list_ids(), sorted(ids[2:]))
         self.assertEqual(sorted(bench.store.rows), sorted(ids[2:]))

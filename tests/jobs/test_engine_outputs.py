@@ -5,6 +5,7 @@ import os
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.interface import CHECKPOINT, Output
+from orthanc_tw.jobs.quota import OutputLimits
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from tests.jobs.support import Bench, Held, Scripted, leaves_file
 
@@ -12,7 +13,7 @@ from tests.jobs.support import Bench, Held, Scripted, leaves_file
 class OutputTests(SynchronousTestCase):
     def test_media_archive_size(self) -> None:
         """As many jobs keep their outputs as MediaArchiveSize says, the last used ones."""
-        bench = Bench(self.mktemp(), Scripted(leaves_file), media_archive_size=2)
+        bench = Bench(self.mktemp(), Scripted(leaves_file), outputs=OutputLimits(2))
         one, two = bench.submit("Scripted"), bench.submit("Scripted")
         output = bench.engine.output(one, "archive")
         assert output is not None

@@ -156,7 +156,7 @@ class Chaos:
         """In the end every job can be brought to its end."""
         for _ in range(1000):
             self.settle()
-            jobs = self.engine.find_ids(states=["Pending", "Running", "Paused", "Retry"])
+            jobs = self.bench.find(states=["Pending", "Running", "Paused", "Retry"])
             if not jobs:
                 break
             for job_id in jobs:

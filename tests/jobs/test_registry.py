@@ -6,6 +6,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.admission import Admission
 from orthanc_tw.jobs.machine import job_machine
+from orthanc_tw.jobs.quota import OutputLimits, OutputsQuota
 from orthanc_tw.jobs.record import JobEntry
 from orthanc_tw.jobs.registry import JobsRegistry
 from orthanc_tw.model.jobs import JobState
@@ -21,7 +22,7 @@ class QueueTests(SynchronousTestCase):
     def test_against_a_sorted_list(self) -> None:
         """Jobs come and go at random; the first is always the one that a sort would find."""
         chance = random.Random(1)
-        registry = JobsRegistry(10, 1)
+        registry = JobsRegistry(10, OutputsQuota(OutputLimits()))
         entries = [entry(order, chance.randrange(-2, 3)) for order in range(200)]
         for one in entries:
             registry.add(one)
@@ -46,7 +47,7 @@ class QueueTests(SynchronousTestCase):
 
     def test_does_not_grow(self) -> None:
         """Jobs that left the queue do not stay in memory, even if one never leaves it."""
-        registry = JobsRegistry(10, 1)
+        registry = JobsRegistry(10, OutputsQuota(OutputLimits()))
         first = entry(0, -10)
         registry.add(first)
         registry.enqueue(first)

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.interface import CHECKPOINT, JobRequest, RetryLater
+from orthanc_tw.jobs.quota import OutputLimits
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.testing.jobs import MemoryJobStore
 from tests.jobs.support import Bench, Held, Scripted, ScriptedJob, leaves_file
@@ -229,13 +230,13 @@ class LoadTests(SynchronousTestCase):
     def test_sweep(self) -> None:
         """Folders without a job go; outputs whose file is gone are no outputs any more."""
         folder = self.mktemp()
-        first = Bench(folder, Scripted(leaves_file), media_archive_size=5)
+        first = Bench(folder, Scripted(leaves_file), outputs=OutputLimits(5))
         kept, lost = first.submit("Scripted"), first.submit("Scripted")
         os.mkdir(os.path.join(folder, "orphan"))
         with open(os.path.join(folder, "orphan", "file"), "w"):
             pass
         os.remove(os.path.join(folder, lost, "archive.zip"))
-        again = Bench(folder, Scripted(), store=first.store, media_archive_size=5)
+        again = Bench(folder, Scripted(), store=first.store, outputs=OutputLimits(5))
         self.assertEqual(sorted(os.listdir(folder)), sorted([kept, lost]))
         self.assertIsNotNone(again.engine.output(kept, "archive"))
         self.assertIsNone(again.engine.output(lost, "archive"))
@@ -243,12 +244,14 @@ class LoadTests(SynchronousTestCase):
     def test_smaller_limits(self) -> None:
         """Limits that are smaller than at the last start are kept at once."""
         folder = self.mktemp()
-        first = Bench(folder, Scripted(leaves_file), media_archive_size=5)
+        first = Bench(folder, Scripted(leaves_file), outputs=OutputLimits(5))
         ids = []
         for _ in range(4):
             ids.append(first.submit("Scripted"))
             first.clock.advance(1)
-        again = Bench(folder, Scripted(), store=first.store, history_size=3, media_archive_size=1)
+        again = Bench(
+            folder, Scripted(), store=first.store, history_size=3, outputs=OutputLimits(1)
+        )
         self.assertEqual(again.engine.list_ids(), sorted(ids[1:]))
         self.assertEqual(
             [again.engine.output(i, "archive") is not None for i in ids],

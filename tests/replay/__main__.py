@@ -147,6 +147,12 @@ def replay(replayer: types.ModuleType, topic: str, port: int, verbose: bool) -> 
         for number, exchange in enumerate(recording["exchanges"]):
             problems = play(replayer, session, recording, exchange)
             rule = listed(deviations, topic, number, exchange)
+            if rule is not None and "differences" in rule:
+                # The others still count: only these are on purpose.
+                expected = [one for one in problems or () if re.search(rule["differences"], one)]
+                if problems and len(expected) < len(problems):
+                    problems = [one for one in problems if one not in expected]
+                    rule = None
             if problems is None:
                 outcome.skipped += 1
             elif not problems:

@@ -1,5 +1,6 @@
 from twisted.trial.unittest import SynchronousTestCase
 
+from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.rest.http import Route, json_request
 from orthanc_tw.rest.submission import SubmissionOptions, parse_submission, submit_job
@@ -33,6 +34,33 @@ class ParseTests(SynchronousTestCase):
         self.assertEqual(found, SubmissionOptions(True, -4, {"a": 1}, True, True))
         self.assertEqual(self.parse({"UserData": None}), SubmissionOptions(True))
         self.assertTrue(self.parse({"UserData": False}).has_user_data)
+
+    def test_retry(self) -> None:
+        """``Retry``: whether, how often, or all of it; what it does not name has its default."""
+        for value, expected in (
+            (True, RetryPolicy()),
+            (False, RetryPolicy(1)),
+            (3, RetryPolicy(3)),
+            ({}, RetryPolicy()),
+            ({"MaximumAttempts": 9, "InitialDelay": 0.5}, RetryPolicy(9, 0.5, 300.0)),
+            ({"MaximumDelay": 60}, RetryPolicy(5, 1.0, 60.0)),
+        ):
+            self.assertEqual(self.parse({"Retry": value}).retry, expected)
+        self.assertIsNone(self.parse({}).retry)
+        for value, name in (
+            ("x", "Retry"),
+            (None, "Retry"),
+            (0, "Retry"),
+            ({"MaximumAttempts": 1.5}, "Retry.MaximumAttempts"),
+            ({"MaximumAttempts": 1001}, "Retry.MaximumAttempts"),
+            ({"InitialDelay": -1}, "Retry.InitialDelay"),
+            ({"MaximumDelay": True}, "Retry.MaximumDelay"),
+            ({"Tries": 3}, "Retry.Tries"),
+        ):
+            with self.subTest(value=value):
+                error = self.assertRaises(OrthancError, self.parse, {"Retry": value})
+                self.assertEqual(error.http_status, 400)
+                self.assertTrue(str(error.details).endswith(f": {name}"), error.details)
 
     def test_body_that_is_no_object(self) -> None:
         """It has none of the fields."""

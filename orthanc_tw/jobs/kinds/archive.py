@@ -6,9 +6,10 @@ made, and is not saved; any other leaves it as the output ``archive``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 from orthanc_tw.core.archives.writer import OpenFile
 from orthanc_tw.index.gateway import Index
@@ -61,6 +62,10 @@ class ArchiveKind:
     def resubmit_refusal(self) -> str:
         """See `RefusesResubmission`."""
         return "Cannot resubmit the creation of an archive"
+
+    def resources(self, parameters: JsonObject) -> Sequence[str]:
+        """See `TouchesResources`."""
+        return cast("list[str]", parameters["Resources"])
 
     def create(self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext) -> Job:
         """See `JobKind`."""

@@ -12,15 +12,20 @@ import json
 from collections.abc import Iterable
 from itertools import islice
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from orthanc_tw.jobs.interface import JobsEngine
+from orthanc_tw.jobs.query import JobPage, JobQuery
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.jobs import JobState
 from orthanc_tw.rest.http import Body, Route
 from orthanc_tw.rest.streaming import Streamer
+
+_log = Logger()
 
 # How long changes are gathered for one write, seconds.
 GATHER_S = 0.1
@@ -85,11 +90,13 @@ class _Stream:
     def __init__(self, engine: JobsEngine, clock: IReactorTime) -> None:
         self._engine = engine
         self._clock = clock
-        self._changed: dict[str, None] = dict.fromkeys(engine.find_ids(states=_UNENDED))
+        self._changed: dict[str, None] = {}
         self._chunk: Deferred[bytes] | None = None
         self._call: IDelayedCall | None = None
         self._unobserve = engine.observe(self._observe)
         self._is_new = True
+        self._finding = engine.find(JobQuery(states=_UNENDED))
+        self._finding.addCallbacks(self._found, self._not_found)
 
     def next_chunk(self) -> Deferred[bytes]:
         """Fires with the next events; not before the client has taken those before."""
@@ -110,8 +117,17 @@ class _Stream:
     def close(self) -> None:
         """The client is gone, or has been told that this is all."""
         self._unobserve()
+        self._finding.cancel()
         self._stop_waiting()
         self._chunk = None
+
+    def _found(self, page: JobPage) -> None:
+        for job_id in page.job_ids:
+            self._observe(job_id)
+
+    def _not_found(self, failure: Failure) -> None:
+        if not failure.check(CancelledError):
+            _log.failure("The jobs to follow were not found", failure)
 
     def _observe(self, job_id: str) -> None:
         if not self._changed and self._chunk is not None:

@@ -1,45 +1,42 @@
-"""``/jobs``: what the jobs are doing, steering them, and the files they leave.
+"""``/jobs``: what the jobs are doing, and steering them.
 
-Source: topics 20 and 21 of the corpus. Beyond Orthanc: the list takes ``state``, ``type``
-(comma-separated), ``after`` and ``limit``.
+Source: topics 20 and 21 of the corpus. Beyond Orthanc: the list takes filters, an order and
+pages, see `orthanc_tw.rest.job_query`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.model.jobs import JobState
-from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.rest.errors import BareError
 from orthanc_tw.rest.http import (
-    JSON_TYPE,
     Body,
     Route,
-    argument,
     empty_json,
     has_argument,
     json_body,
     text_body,
 )
+from orthanc_tw.rest.job_query import parse_job_query, set_next_page
+from orthanc_tw.rest.json_list import json_list
 from orthanc_tw.rest.streaming import Streamer
 
 # How many jobs are described in one turn of the reactor.
 JOBS_A_CHUNK = 50
-
-_STATES = {state.value for state in JobState}
+IDS_A_CHUNK = 1000
 
 
 class JobsRoutes:
     """The routes of ``/jobs``.
 
     :param engine: the jobs
-    :param streamer: sends the outputs of jobs, and long lists
+    :param streamer: sends long lists
     """
 
     def __init__(self, engine: JobsEngine, streamer: Streamer) -> None:
@@ -59,31 +56,18 @@ class JobsRoutes:
             ("resubmit", engine.resubmit, "Resubmit job"),
         ):
             yield Route("POST", f"/jobs/<job_id>/{name}", self._steering(action), summary)
-        yield Route("GET", "/jobs/<job_id>/<key>", self._output, "Get job output")
-        yield Route("DELETE", "/jobs/<job_id>/<key>", self._delete_output, "Delete job output")
 
     async def _list(self, request: Request) -> Body:
-        states = _words(request, "state")
-        unknown = set(states) - _STATES
-        if unknown:
-            raise OrthancError(
-                ErrorCode.PARAMETER_OUT_OF_RANGE, f"Unknown state of job: {min(unknown)}"
-            )
-        found = self._engine.find_ids(
-            states=states,
-            kinds=_words(request, "type"),
-            after=argument(request, "after") or "",
-            limit=_limit(request),
-        )
-        if not has_argument(request, "expand"):
-            return json_body(request, found)
-        if len(found) <= JOBS_A_CHUNK:
-            return json_body(request, self._described(found))
-        request.setHeader(b"content-type", JSON_TYPE)
-        await self._streamer.send_chunks(request, _Chunks(found, self._described).next_chunk)
-        return None
+        page = await self._engine.find(parse_job_query(request))
+        set_next_page(request, page.next_after)
+        if has_argument(request, "expand"):
+            pages = _pages(page.job_ids, JOBS_A_CHUNK, self._described)
+        else:
+            pages = _pages(page.job_ids, IDS_A_CHUNK, list)
+        return await json_list(request, pages, self._streamer.send_chunks)
 
-    def _described(self, job_ids: Sequence[str]) -> list[JsonObject]:
+    def _described(self, job_ids: Sequence[str]) -> list[JsonValue]:
+        """Those that are gone meanwhile are left out."""
         described = [self._engine.describe(job_id) for job_id in job_ids]
         return [job for job in described if job is not None]
 
@@ -110,69 +94,9 @@ class JobsRoutes:
 
         return steer
 
-    async def _output(self, request: Request, job_id: str, key: str) -> Body:
-        output = self._engine.output(job_id, key)
-        if output is None:
-            raise _no_output(key)
-        await self._streamer.send_path(
-            request,
-            output.path,
-            content_type=output.mime.encode("latin-1", "replace"),
-            filename=output.filename,
-        )
-        return None
 
-    async def _delete_output(self, request: Request, job_id: str, key: str) -> bytes:
-        if not await self._engine.delete_output(job_id, key):
-            raise _no_output(key)
-        return text_body(request, "")
-
-
-class _Chunks:
-    """A long list as text, some jobs at a time; jobs that are gone meanwhile are left out."""
-
-    def __init__(
-        self, job_ids: Sequence[str], describe: Callable[[Sequence[str]], list[JsonObject]]
-    ) -> None:
-        self._job_ids = job_ids
-        self._describe = describe
-        self._before = b"["
-        self._at: int | None = 0
-
-    def next_chunk(self) -> bytes:
-        """The next part; b"" at the end."""
-        if self._at is None:
-            return b""
-        text = b""
-        while not text and self._at < len(self._job_ids):
-            jobs = self._describe(self._job_ids[self._at : self._at + JOBS_A_CHUNK])
-            self._at += JOBS_A_CHUNK
-            text = ",".join(
-                json.dumps(job, sort_keys=True, ensure_ascii=False) for job in jobs
-            ).encode("utf-8", "replace")
-        if text:
-            text, self._before = self._before + b"\n" + text, b","
-            return text
-        self._at = None
-        return (b"[" if self._before == b"[" else b"") + b"\n]\n"
-
-
-def _no_output(key: str) -> OrthancError:
-    return OrthancError(
-        ErrorCode.INEXISTENT_ITEM, f"Job has no such output: {key}", http_status=404
-    )
-
-
-def _words(request: Request, name: str) -> list[str]:
-    return [word for word in (argument(request, name) or "").split(",") if word]
-
-
-def _limit(request: Request) -> int:
-    text = argument(request, "limit")
-    if text is None:
-        return 0
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise OrthancError(
-            ErrorCode.PARAMETER_OUT_OF_RANGE, "A number is expected in the argument: limit"
-        )
-    return int(text)
+async def _pages(
+    job_ids: Sequence[str], size: int, shown: Callable[[Sequence[str]], list[JsonValue]]
+) -> AsyncIterator[Sequence[JsonValue]]:
+    for start in range(0, len(job_ids), size):
+        yield shown(job_ids[start : start + size])
