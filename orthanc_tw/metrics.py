@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -53,6 +53,8 @@ ASKED = {
     "orthanc_jobs_total_success": "Jobs that succeeded since start",
     "orthanc_jobs_total_failed": "Jobs that failed since start",
     "orthanc_up_time_s": "Seconds since start",
+    "orthanc_available_dicom_threads": "DICOM operations that could begin now",
+    "orthanc_tw_dicom_associations": "Associations that others opened",
 }
 HELP = {**PEAKS, **COUNTS, **ASKED}
 
@@ -94,6 +96,23 @@ class _Snapshot(Collector):
             yield family
 
 
+class _DicomOperations(Collector):
+    """Counts of DIMSE operations by operation, AE title and outcome."""
+
+    def __init__(self, counts: Mapping[tuple[str, str, str], int]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "orthanc_tw_dicom_operations",
+            "DICOM operations that others asked for, since start",
+            labels=("operation", "aet", "outcome"),
+        )
+        for labels in sorted(self._counts):
+            family.add_metric(labels, self._counts[labels])
+        yield family
+
+
 class Metrics:
     """The metrics of this server.
 
@@ -109,6 +128,7 @@ class Metrics:
         self._counts = dict.fromkeys(COUNTS, 0.0)
         self._lock = threading.Lock()
         self._sources: list[Source] = []
+        self._dicom: dict[tuple[str, str, str], int] = {}
 
     def add_source(self, source: Source) -> None:
         """Ask ``source`` for values (names of `ASKED`) at every exposition."""
@@ -141,6 +161,11 @@ class Metrics:
         """
         self.inc(name, -amount)
 
+    def count_dicom(self, operation: str, aet: str, outcome: str) -> None:
+        """One more DIMSE operation. Reactor thread; the labels are the caller's to keep few."""
+        labels = operation, aet, outcome
+        self._dicom[labels] = self._dicom.get(labels, 0) + 1
+
     async def _collect(self) -> bytes:
         if not self.enabled:
             return b""
@@ -154,6 +179,8 @@ class Metrics:
         asked.update((name, peak.value(now_s)) for name, peak in self._peaks.items())
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Snapshot(asked, now_s))
+        if self._dicom:
+            registry.register(_DicomOperations(self._dicom))
         return generate_latest(registry)
 
     def exposition(self) -> Deferred[bytes]:

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 
-from orthanc_tw.app import jobs_settings, settings
+from orthanc_tw.app import dicom_settings, jobs_settings, settings
+from orthanc_tw.app.dicom_network import DicomNetwork, make_dicom_network
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser
@@ -82,6 +83,7 @@ class Parts:
     engine: JobsEngineService
     metrics: Metrics
     root: RestRoot
+    network: DicomNetwork
 
 
 def make_parts(
@@ -128,6 +130,10 @@ def make_parts(
         make_id=lambda: str(uuid.uuid4()),
         now_s=time.time,
     )
+    modalities = dicom_settings.modalities(configuration)
+    network = make_dicom_network(
+        configuration, reactor, store, runtime, lambda: modalities, in_thread, metrics, log_levels
+    )
     metrics.add_source(index_values(index))
     metrics.add_source(job_values(engine.counts))
     streamer = Streamer(in_thread)
@@ -143,7 +149,7 @@ def make_parts(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
         compress=configuration.boolean("HttpCompressionEnabled"),
     )
-    return Parts(events, storage, store, engine, metrics, RestRoot(providers, executor))
+    return Parts(events, storage, store, engine, metrics, RestRoot(providers, executor), network)
 
 
 def route_providers(

@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from orthanc_tw.app import settings
+from orthanc_tw.app.dicom_listening import DicomListening
 from orthanc_tw.app.listening import Listening
 from orthanc_tw.app.parts import Parts, make_parts
 from orthanc_tw.app.stability import StabilityService
@@ -70,6 +71,7 @@ class Server(MultiService):
         self._mailbox = Mailbox(reactor.callFromThread)
         self._threads = Threads(THREADS, self._mailbox.tell)
         self._listening: Listening | None = None
+        self._dicom = DicomListening(configuration, reactor)
         self._storage: FilesystemStorage | None = None
         self._index: SqliteIndex | None = None
         self._parts: Parts | None = None
@@ -88,6 +90,7 @@ class Server(MultiService):
             self._log_levels,
         )
         self._listening.listen()
+        self._dicom.listen()
         super().privilegedStartService()  # type: ignore[no-untyped-call]
 
     def _new_spool(self) -> Spool:
@@ -142,6 +145,7 @@ class Server(MultiService):
             log_levels=self._log_levels,
         )
         self._listening.serve(self._parts.root, self._parts.metrics)
+        self._dicom.serve(self._parts.network.acceptors)
         self._parts.engine.setServiceParent(self)  # type: ignore[no-untyped-call]
         if not self._configuration.boolean("ReadOnly"):
             stability = StabilityService(
@@ -162,10 +166,6 @@ class Server(MultiService):
         # once are stored three times as fast).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         super().startService()  # type: ignore[no-untyped-call]
-        if self._configuration.boolean("DicomServerEnabled"):
-            self._log.warn(
-                "DicomServerEnabled: this version has no DICOM server, nothing listens on DicomPort"
-            )
         if not self._configuration.boolean("ReadOnly"):
             sweeping = sweep(parts.storage, self._index, self.in_thread)
             sweeping.addErrback(partial(self._log.failure, "Sweeping the storage area"))
@@ -176,6 +176,7 @@ class Server(MultiService):
     def _accept(self) -> None:
         if self._listening is not None:
             self._listening.accept()
+            self._dicom.accept()
 
     def when_started(self) -> Deferred[None]:
         """Fires when requests are answered; fails if the jobs cannot be loaded."""
@@ -190,6 +191,7 @@ class Server(MultiService):
     async def _stop(self) -> None:
         if self._listening is not None:
             await self._listening.stop()
+        await self._dicom.stop()
         if self._parts is not None:
             self._parts.events.close()
         stopping = super().stopService()  # type: ignore[no-untyped-call]

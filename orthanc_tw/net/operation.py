@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, fail
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.net import dimse
@@ -89,7 +90,13 @@ class Operation:
         """Run it in a slot and answer."""
         self._name = name
         self._work = Deferred.fromCoroutine(self._run(slots, run))
-        self._work.addBoth(lambda _: finished(self))
+        self._work.addErrback(self._broken)
+        self._work.addCallback(lambda _: finished(self))
+
+    def _broken(self, failure: Failure) -> None:
+        """What no handler is to blame for: the peer shall not wait for ever."""
+        self._log.failure("Answering {name}", failure, name=self._name)
+        self._session.abort(AssociationAborted("an error of this server"))
 
     async def _run(
         self, slots: DeferredSemaphore | None, run: Callable[[], Deferred[Reply]]

@@ -119,7 +119,7 @@ class AssociationProtocol(Protocol):
     def write(self, pieces: Pieces) -> None:
         """Send P-DATA-TF."""
         transport: Any = self.transport
-        transport.writeSequence(pieces)
+        transport.write(b"".join(pieces))  # takes no memoryview
 
     def drained(self) -> Deferred[None]:
         """Fires when the peer has taken enough for more, or the association is over."""
@@ -201,6 +201,7 @@ class AssociationProtocol(Protocol):
 
     def aborted(self, reason: str) -> None:
         """It is over, in disorder."""
+        self._log.info("An association ended in disorder: {reason}", reason=reason)
         self._over(AssociationAborted(reason))
 
     # --- the end ---

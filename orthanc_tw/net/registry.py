@@ -106,23 +106,6 @@ class ModalityRegistry(Mapping[str, RemoteModality]):
         return self._found
 
 
-def parse_modalities(configured: Mapping[str, Any]) -> dict[str, RemoteModality]:
-    """The modalities of ``DicomModalities``.
-
-    :raises OrthancError: naming the modality that cannot be understood
-    """
-    return {name: _named(name, value) for name, value in configured.items()}
-
-
-def _named(name: str, value: Any) -> RemoteModality:
-    try:
-        return RemoteModality.from_json(value)
-    except OrthancError as error:
-        raise OrthancError(
-            error.code, f"DicomModalities.{name}: {error.details or error.code.description}"
-        ) from None
-
-
 def _changed(
     known: Mapping[str, RemoteModality], changes: Mapping[str, RemoteModality | None]
 ) -> dict[str, RemoteModality]:

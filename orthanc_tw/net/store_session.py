@@ -19,6 +19,7 @@ from orthanc_tw.net.interface import (
     InstanceFile,
     MoveOriginator,
     Proposal,
+    Reply,
     ScuAssociation,
 )
 from orthanc_tw.net.modalities import RemoteModality
@@ -84,8 +85,8 @@ class StoreSession:
         instance: InstanceFile,
         upcoming: Iterable[Content] = (),
         originator: MoveOriginator | None = None,
-    ) -> None:
-        """C-STORE one instance.
+    ) -> Reply:
+        """C-STORE one instance; fires with a response of success, or a warning.
 
         :param upcoming: what will be sent after it, to be proposed together
         :raises OrthancError: NETWORK_PROTOCOL and the other errors of associations;
@@ -99,6 +100,7 @@ class StoreSession:
         reply = await association.store(instance, originator)
         if not reply.is_success:
             raise dimse_error("C-STORE", self._modality.aet, reply)
+        return reply
 
     def give_back(self) -> None:
         """Nothing more is sent for now."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-#: ``SslMinimumProtocolVersion``: 0 and 1 were SSL, which no library speaks any more.
-_VERSIONS = {2: "TLSv1_0", 3: "TLSv1_1", 4: "TLSv1_2", 5: "TLSv1_3"}
+from orthanc_tw import tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,66 +30,21 @@ def context_factory(settings: TlsSettings) -> Any:
 
     :raises ValueError: with one line that names the file or option that cannot be used
     """
-    from OpenSSL import SSL, crypto
     from twisted.internet import ssl
 
-    try:
-        with open(settings.certificate, "rb") as file:
-            pem = file.read()
-        certificate = ssl.PrivateCertificate.loadPEM(pem)
-        chain = _certificates(pem)[1:]
-    except OSError as error:
-        raise ValueError(f"SslCertificate: {settings.certificate}: {error.strerror}") from None
-    except (crypto.Error, SSL.Error, ValueError) as error:
-        raise ValueError(
-            f"SslCertificate: {settings.certificate}: a PEM file with a private key and its "
-            f"certificate was expected ({type(error).__name__})"
-        ) from None
-    name = _VERSIONS.get(max(settings.minimum_version, min(_VERSIONS)))
-    if name is None:
-        raise ValueError(f"SslMinimumProtocolVersion: 0 to 5 expected: {settings.minimum_version}")
-    version = getattr(ssl.TLSVersion, name)
-    options: dict[str, Any] = {"raiseMinimumTo": version}
-    if settings.minimum_version < 4:
-        options = {"insecurelyLowerMinimumTo": version}
+    path = settings.certificate
+    key, certificate, chain = tls.identity("SslCertificate", path, tls.read("SslCertificate", path))
+    options = tls.versions("SslMinimumProtocolVersion", settings.minimum_version, default=4)
     if settings.trusted_clients is not None:
-        options["trustRoot"] = _trusted(settings.trusted_clients)
-    if settings.ciphers:
-        ciphers = ":".join(settings.ciphers)
-        options["acceptableCiphers"] = ssl.AcceptableCiphers.fromOpenSSLCipherString(ciphers)
+        options["trustRoot"] = tls.trust_root(
+            "SslTrustedClientCertificates", settings.trusted_clients
+        )
+    options.update(tls.ciphers(settings.ciphers))
     try:
         return ssl.CertificateOptions(
-            privateKey=certificate.privateKey.original,
-            certificate=certificate.original,
-            extraCertChain=[item.original for item in chain],
-            **options,
+            privateKey=key, certificate=certificate, extraCertChain=chain, **options
         )
     except ValueError as error:
         raise ValueError(
             f"SslCiphersAccepted: OpenSSL knows none of them: {', '.join(settings.ciphers)}"
         ) from error
-
-
-def _trusted(path: str) -> Any:
-    from twisted.internet import ssl
-
-    try:
-        with open(path, "rb") as file:
-            found = _certificates(file.read())
-    except OSError as error:
-        raise ValueError(f"SslTrustedClientCertificates: {path}: {error.strerror}") from None
-    except Exception as error:
-        raise ValueError(
-            f"SslTrustedClientCertificates: {path}: PEM certificates were expected "
-            f"({type(error).__name__})"
-        ) from None
-    if not found:
-        raise ValueError(f"SslTrustedClientCertificates: {path}: there is no certificate in it")
-    return ssl.trustRootFromCertificates(found)
-
-
-def _certificates(pem: bytes) -> list[Any]:
-    from twisted.internet import ssl
-
-    mark = b"-----BEGIN CERTIFICATE-----"
-    return [ssl.Certificate.loadPEM(mark + part) for part in pem.split(mark)[1:]]

@@ -1,0 +1,109 @@
+"""Makes the DICOM network of a server: what it accepts, whom it serves, whom it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel
+
+from orthanc_tw.app import dicom_settings
+from orthanc_tw.config import Configuration
+from orthanc_tw.core.runtime import RuntimeOptions
+from orthanc_tw.core.store import InstanceStore
+from orthanc_tw.log_levels import LogLevels
+from orthanc_tw.metrics import Metrics
+from orthanc_tw.net.dispatcher import Host
+from orthanc_tw.net.interface import AssociationInfo, Command, Modalities, Reply, Service, Status
+from orthanc_tw.net.negotiation import Policy
+from orthanc_tw.net.permissions import Permissions
+from orthanc_tw.net.scp.acceptor import AcceptorFactory
+from orthanc_tw.net.scp.echo import VERIFICATION, EchoHandler
+from orthanc_tw.net.slots import Slots
+
+
+@dataclass(frozen=True, slots=True)
+class DicomNetwork:
+    """The network of a server.
+
+    :ivar permissions: who may ask for what; for the services that others add
+    :ivar services: what is offered but C-STORE; append before the first association
+    """
+
+    permissions: Permissions
+    services: list[Service]
+    acceptors: AcceptorFactory
+
+
+def make_dicom_network(
+    configuration: Configuration,
+    reactor: Any,
+    store: InstanceStore,
+    runtime: RuntimeOptions,
+    modalities: Modalities,
+    in_thread: Callable[..., Deferred[Any]],
+    metrics: Metrics,
+    log_levels: LogLevels,
+) -> DicomNetwork:
+    """Wire it; nothing listens yet."""
+    settings = dicom_settings.network(configuration)
+    permissions = Permissions(dicom_settings.permissions(configuration), modalities)
+    services = [
+        Service(
+            "c-echo",
+            Command.C_ECHO,
+            (VERIFICATION,),
+            EchoHandler(),
+            lambda info: permissions.may("echo", info),
+        )
+    ]
+
+    def observe(operation: str, info: AssociationInfo, status: int) -> None:
+        # Titles come from outside: only those of known modalities make a series of their own.
+        aet = "other" if info.modality is None else info.modality.aet
+        metrics.count_dicom(operation, aet, _outcome(status))
+
+    host = Host(
+        store=None if settings.is_read_only else store,
+        may_store=lambda info: permissions.may("store", info),
+        services=services,
+        slots=Slots(settings.operations),
+        observe=observe,
+        in_thread=in_thread,
+    )
+    acceptors = AcceptorFactory(
+        dicom_settings.acceptor(configuration),
+        host,
+        permissions,
+        lambda: _policy(host, runtime, settings.maximum_length),
+        clock=reactor,
+        traces=lambda: log_levels.shows(LogLevel.debug, "dicom"),
+    )
+    metrics.add_source(
+        lambda: {
+            "orthanc_available_dicom_threads": host.slots.storage.tokens,
+            "orthanc_tw_dicom_associations": len(acceptors.connections),
+        }
+    )
+    return DicomNetwork(permissions, services, acceptors)
+
+
+def _outcome(status: int) -> str:
+    if Reply(status).is_success:
+        return "success"
+    return "cancelled" if status == Status.CANCEL else "failure"
+
+
+def _policy(host: Host, runtime: RuntimeOptions, maximum_length: int) -> Policy:
+    """What is accepted now: the REST API may have changed it."""
+    stores = host.store is not None
+    return Policy(
+        storage_classes=frozenset(runtime.accepted_sop_classes if stores else ()),
+        unknown_classes=stores and runtime.unknown_sop_class_accepted,
+        storage_syntaxes=frozenset(runtime.accepted_transfer_syntaxes),
+        services=frozenset(uid for service in host.services for uid in service.sop_classes),
+        sub_operations=any(service.sub_operations for service in host.services),
+        maximum_length=maximum_length,
+    )
