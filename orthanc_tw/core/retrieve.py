@@ -73,14 +73,26 @@ def retrieve(
 def transfer_instances(tx: ReadTransaction, row: ResourceRow) -> Iterator[TransferInstance]:
     """The instances of a resource, those without a DICOM file left out."""
     after: str | None = None
-    while rows := tx.descendants(row, ResourceType.INSTANCE, after=after, limit=_SLICE):
-        for record in tx.expand(rows, _PARTS):
-            for file in record.attachments:
-                if file.content_type == ContentType.DICOM:
-                    yield _instance(record, file)
+    while page := transfer_page(tx, row, after=after, limit=_SLICE):
+        yield from page
+        after = page[-1].public_id
+
+
+def transfer_page(
+    tx: ReadTransaction, row: ResourceRow, *, after: str | None, limit: int
+) -> list[TransferInstance]:
+    """Some of the instances of a resource; none when there are no more after ``after``."""
+    while rows := tx.descendants(row, ResourceType.INSTANCE, after=after, limit=limit):
+        found = [
+            _instance(record, file)
+            for record in tx.expand(rows, _PARTS)
+            for file in record.attachments
+            if file.content_type == ContentType.DICOM
+        ]
+        if found:
+            return found
         after = rows[-1].public_id
-        if len(rows) < _SLICE:
-            return
+    return []
 
 
 def _instance(record: ResourceRecord, file: Attachment) -> TransferInstance:

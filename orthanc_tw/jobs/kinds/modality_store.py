@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 
-from orthanc_tw.core.archives.writer import OpenFile
+from orthanc_tw.core.retrieve import TransferInstance
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult
 from orthanc_tw.jobs.kinds.dicom_failure import job_failure
-from orthanc_tw.jobs.kinds.modality_store_plan import Place, Resource, StoredInstance, read_page
+from orthanc_tw.jobs.kinds.modality_store_plan import Place, Resource, read_page
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import AssociationPool, InstanceFile, MoveOriginator
+from orthanc_tw.net.interface import AssociationPool, MoveOriginator
 from orthanc_tw.net.modalities import RemoteModality
+from orthanc_tw.net.scp.transfer import instance_file
 from orthanc_tw.net.store_session import StoreSession, StoreSettings, Transcoder
+from orthanc_tw.storage.interface import Storage
 
 MODALITY_STORE = "DicomModalityStore"
 
@@ -80,12 +82,11 @@ def store_parameters(
 class ModalityStoreKind:
     """A `JobKind`. See `store_parameters`.
 
-    :ivar open_file: `Storage.open`
     :ivar commitments: None where there is no storage commitment
     """
 
     index: Index
-    open_file: OpenFile
+    storage: Storage
     pool: AssociationPool
     settings: StoreSettings
     transcoder: Transcoder
@@ -138,7 +139,7 @@ class ModalityStoreJob:
         self._place = Place(cursor.get("Resource", 0), cursor.get("After", ""))
         self._done: int = cursor.get("Done", 0)
         self._transaction: str = cursor.get("Transaction", "")
-        self._page: list[StoredInstance] = []
+        self._page: list[tuple[TransferInstance, Place]] = []
         self._is_read = False
         self._session = StoreSession(
             kind.pool,
@@ -155,7 +156,7 @@ class ModalityStoreJob:
                 partial(read_page, resources=self._resources, place=self._place)
             ).addCallback(self._paged)
             while self._page:
-                yield Deferred.fromCoroutine(self._send(self._page[0])).addCallback(self._sent)
+                yield Deferred.fromCoroutine(self._send(self._page[0][0])).addCallback(self._sent)
         self._session.give_back()
         if self._parameters["StorageCommitment"] and not self._transaction:
             yield Deferred.fromCoroutine(self._commit())
@@ -205,37 +206,26 @@ class ModalityStoreJob:
         """The association may serve somebody else, or is over already."""
         self._session.give_back()
 
-    def _paged(self, page: Sequence[StoredInstance]) -> None:
+    def _paged(self, page: Sequence[tuple[TransferInstance, Place]]) -> None:
         self._page = list(page)
         self._is_read = not page
 
     def _sent(self, _: object) -> None:
-        instance = self._page.pop(0)
-        self._place = instance.following
+        self._place = self._page.pop(0)[1]
         self._done += 1
 
-    async def _send(self, instance: StoredInstance) -> None:
-        upcoming = dict.fromkeys((i.sop_class_uid, i.transfer_syntax) for i in self._page[1:])
+    async def _send(self, instance: TransferInstance) -> None:
+        upcoming = dict.fromkeys((i.sop_class_uid, i.transfer_syntax) for i, _ in self._page[1:])
         try:
-            await self._session.send(self._file(instance), upcoming, self._originator)
+            await self._session.send(
+                instance_file(self._kind.storage, instance), upcoming, self._originator
+            )
         except CancelledError:
             raise
         except OrthancError as error:
             if not self._parameters["Permissive"]:
                 raise job_failure(error) from None
             self._context.failed_instances[instance.public_id] = str(error)
-
-    def _file(self, instance: StoredInstance) -> InstanceFile:
-        attachment = instance.attachment
-        if attachment is None:
-            raise OrthancError(ErrorCode.INEXISTENT_FILE, instance.public_id)
-
-        def open_file() -> BinaryIO:
-            return self._kind.open_file(attachment.uuid, attachment.compression)
-
-        return InstanceFile(
-            instance.sop_class_uid, instance.sop_instance_uid, instance.transfer_syntax, open_file
-        )
 
     async def _commit(self) -> StepResult:
         commitments = self._kind.commitments
@@ -254,10 +244,10 @@ class ModalityStoreJob:
                 break
             instances += [
                 (instance.sop_class_uid, instance.sop_instance_uid)
-                for instance in page
+                for instance, _ in page
                 if instance.public_id not in failed
             ]
-            place = page[-1].following
+            place = page[-1][1]
         try:
             self._transaction = await commitments.request(
                 self._modality, instances, self._parameters.get("Timeout")

@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orthanc_tw.index.gateway import Attachment, ExpandParts, ReadTransaction, ResourceRecord
+from orthanc_tw.core.retrieve import TransferInstance, transfer_page
+from orthanc_tw.index.gateway import ReadTransaction
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.model.registries import ContentType, MetadataType
 
 PAGE = 100
-_PARTS = ExpandParts(children=False, metadata=True, attachments=True, labels=False)
-_SOP_INSTANCE_UID = "0008,0018"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +28,6 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredInstance:
-    """An instance to be sent, and the place after it.
-
-    :ivar attachment: its DICOM file, None if it has none
-    """
-
-    public_id: str
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax: str
-    attachment: Attachment | None
-    following: Place
-
-
-@dataclass(frozen=True, slots=True)
 class Resource:
     """A resource of a job."""
 
@@ -54,32 +37,18 @@ class Resource:
 
 def read_page(
     tx: ReadTransaction, resources: Sequence[Resource], place: Place
-) -> Sequence[StoredInstance]:
-    """The next instances; none when all were read. A resource that is gone has none."""
+) -> Sequence[tuple[TransferInstance, Place]]:
+    """The next instances, each with the place after it; none when all were read.
+
+    A resource that is gone has none.
+    """
     index, after = place.resource, place.after
     while index < len(resources):
         resource = resources[index]
         row = tx.lookup(resource.public_id, resource.level)
         if row is not None:
-            rows = tx.descendants(row, ResourceType.INSTANCE, after=after or None, limit=PAGE)
-            if rows:
-                return [_instance(record, index) for record in tx.expand(rows, _PARTS)]
+            page = transfer_page(tx, row, after=after or None, limit=PAGE)
+            if page:
+                return [(instance, Place(index, instance.public_id)) for instance in page]
         index, after = index + 1, ""
     return []
-
-
-def _instance(record: ResourceRecord, index: int) -> StoredInstance:
-    metadata = record.metadata
-
-    def text(kind: MetadataType) -> str:
-        value = metadata.get(kind)
-        return "" if value is None else value.value
-
-    return StoredInstance(
-        record.public_id,
-        text(MetadataType.SOP_CLASS_UID),
-        record.tags.get(_SOP_INSTANCE_UID, ""),
-        text(MetadataType.TRANSFER_SYNTAX),
-        next((a for a in record.attachments if a.content_type == ContentType.DICOM), None),
-        Place(index, record.public_id),
-    )

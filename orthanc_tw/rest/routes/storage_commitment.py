@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from twisted.web.server import Request
 
 from orthanc_tw.core.delete import ResourceDeleter
+from orthanc_tw.core.retrieve import transfer_instances
 from orthanc_tw.core.storage_commitment import StorageCommitmentReport, StorageCommitmentReports
 from orthanc_tw.index.gateway import Index, ReadTransaction
-from orthanc_tw.jobs.kinds.modality_store_plan import Place, Resource, read_page
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
@@ -86,12 +86,7 @@ class StorageCommitmentRoutes:
             )
         uids = [reference.sop_instance_uid for reference in report.success]
         for public_id in await self._index.read(lambda tx: _stored(tx, uids)):
-            try:
-                await self._deleter.delete(ResourceType.INSTANCE, public_id)
-            except OrthancError as error:
-                # Somebody else has removed it meanwhile.
-                if error.code is not ErrorCode.UNKNOWN_RESOURCE:
-                    raise
+            await self._deleter.delete(public_id, ResourceType.INSTANCE)
         return empty_json(request)
 
     def _require(self, transaction_uid: str) -> StorageCommitmentReport:
@@ -147,10 +142,10 @@ def _references(tx: ReadTransaction, identifiers: list[str]) -> list[tuple[str, 
         row = tx.lookup(identifier)
         if row is None:
             raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
-        place = Place()
-        while page := read_page(tx, [Resource(identifier, row.level)], place):
-            found += [(instance.sop_class_uid, instance.sop_instance_uid) for instance in page]
-            place = page[-1].following
+        found += [
+            (instance.sop_class_uid, instance.sop_instance_uid)
+            for instance in transfer_instances(tx, row)
+        ]
     return found
 
 
