@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 
-from orthanc_tw.app import dicom_settings, jobs_settings, settings
+from orthanc_tw.app import dicom_services, dicom_settings, jobs_settings, settings
 from orthanc_tw.app.dicom_network import DicomNetwork, make_dicom_network
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
@@ -39,10 +39,13 @@ from orthanc_tw.index.read_only import ReadOnlyIndex
 from orthanc_tw.index.sqlite import SqliteIndex
 from orthanc_tw.jobs.engine import JobsEngineService
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, ArchiveKind
+from orthanc_tw.jobs.kinds.storage_commitment import StorageCommitmentKind
 from orthanc_tw.jobs.store import IndexJobStore
 from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.net.scu.commitment import CommitmentReporter
+from orthanc_tw.net.transcoding import UncompressedTranscoder
 from orthanc_tw.rest.errors import ErrorSettings
 from orthanc_tw.rest.executor import Executor
 from orthanc_tw.rest.files import FileAnswers
@@ -113,11 +116,19 @@ def make_parts(
         clock=time.time,
         observe=metrics.observe,
     )
+    modalities = dicom_settings.modalities(configuration)
+    network = make_dicom_network(
+        configuration, reactor, store, runtime, lambda: modalities, in_thread, metrics, log_levels
+    )
+    reporter = CommitmentReporter(lambda: modalities, network.pool)
     engine = JobsEngineService(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
         [
-            ArchiveKind(type_name, index, storage.open, datetime.now)
-            for type_name in (ARCHIVE, MEDIA)
+            *(
+                ArchiveKind(type_name, index, storage.open, datetime.now)
+                for type_name in (ARCHIVE, MEDIA)
+            ),
+            StorageCommitmentKind(index, storage, reporter.report),
         ],
         IndexJobStore(index),
         clock=reactor,
@@ -130,9 +141,13 @@ def make_parts(
         make_id=lambda: str(uuid.uuid4()),
         now_s=time.time,
     )
-    modalities = dicom_settings.modalities(configuration)
-    network = make_dicom_network(
-        configuration, reactor, store, runtime, lambda: modalities, in_thread, metrics, log_levels
+    exchange = dicom_services.Exchange(
+        index, storage, _indexed(main_tags), runtime, in_thread, lambda: modalities, network.pool,
+        engine, dicom_services.commitment_reports(configuration),
+        dicom_services.store_settings(configuration), UncompressedTranscoder(in_thread),
+    )  # fmt: skip
+    network.services.extend(
+        dicom_services.dicom_services(configuration, network.permissions, exchange)
     )
     metrics.add_source(index_values(index))
     metrics.add_source(job_values(engine.counts))
