@@ -13,7 +13,13 @@ from typing import Any, BinaryIO
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 
-from orthanc_tw.app import dicom_settings, jobs_settings, settings
+from orthanc_tw.app import jobs_settings, settings
+from orthanc_tw.app.dicom_client import (
+    DicomClient,
+    client_routes,
+    make_dicom_client,
+    modality_registry,
+)
 from orthanc_tw.app.dicom_network import DicomNetwork, make_dicom_network
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
@@ -130,20 +136,25 @@ def make_parts(
         make_id=lambda: str(uuid.uuid4()),
         now_s=time.time,
     )
-    modalities = dicom_settings.modalities(configuration)
+    read_only = configuration.boolean("ReadOnly")
+    served_index: Index = ReadOnlyIndex(index) if read_only else index
+    modalities = modality_registry(configuration, served_index)
     network = make_dicom_network(
         configuration, reactor, store, runtime, lambda: modalities, in_thread, metrics, log_levels
     )
+    client = make_dicom_client(
+        configuration, modalities, network.pool, index, storage, store, runtime, in_thread
+    )
+    for kind in client.kinds:
+        engine.register(kind)
     metrics.add_source(index_values(index))
     metrics.add_source(job_values(engine.counts))
     streamer = Streamer(in_thread)
     events = JobEventsRoutes(engine, streamer, reactor)
-    read_only = configuration.boolean("ReadOnly")
-    served_index: Index = ReadOnlyIndex(index) if read_only else index
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels,
+        log_levels, client,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -169,6 +180,7 @@ def route_providers(
     reset: Callable[[], None],
     shutdown: Callable[[], None],
     log_levels: LogLevels,
+    client: DicomClient,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
@@ -226,6 +238,7 @@ def route_providers(
         events,
         SliceRoutes(index),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
+        *client_routes(client, index, engine, deleter, streamer.send_chunks),
     ]
     if not configuration.boolean("ReadOnly"):
         uploader = Uploader(store, in_thread, settings.uploads(configuration))
