@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -21,7 +21,10 @@ from orthanc_tw.net.negotiation import Policy
 from orthanc_tw.net.permissions import Permissions
 from orthanc_tw.net.scp.acceptor import AcceptorFactory
 from orthanc_tw.net.scp.echo import VERIFICATION, EchoHandler
+from orthanc_tw.net.scu.connect import connector
+from orthanc_tw.net.scu.pool import Associations
 from orthanc_tw.net.slots import Slots
+from orthanc_tw.net.tls import client_contexts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,13 @@ class DicomNetwork:
 
     :ivar permissions: who may ask for what; for the services that others add
     :ivar services: what is offered but C-STORE; append before the first association
+    :ivar pool: associations to others
     """
 
     permissions: Permissions
     services: list[Service]
     acceptors: AcceptorFactory
+    pool: Associations
 
 
 def make_dicom_network(
@@ -65,6 +70,9 @@ def make_dicom_network(
         aet = "other" if info.modality is None else info.modality.aet
         metrics.count_dicom(operation, aet, _outcome(status))
 
+    def traces() -> bool:
+        return log_levels.shows(LogLevel.debug, "dicom")
+
     host = Host(
         store=None if settings.is_read_only else store,
         may_store=lambda info: permissions.may("store", info),
@@ -79,7 +87,7 @@ def make_dicom_network(
         permissions,
         lambda: _policy(host, runtime, settings.maximum_length),
         clock=reactor,
-        traces=lambda: log_levels.shows(LogLevel.debug, "dicom"),
+        traces=traces,
     )
     metrics.add_source(
         lambda: {
@@ -87,7 +95,30 @@ def make_dicom_network(
             "orthanc_tw_dicom_associations": len(acceptors.connections),
         }
     )
-    return DicomNetwork(permissions, services, acceptors)
+    pool = Associations(
+        dicom_settings.pool(configuration),
+        connector(reactor, _client_contexts(configuration)),
+        # What comes in an association that this server opened was asked for.
+        replace(host, may_store=lambda info: True),
+        clock=reactor,
+        traces=traces,
+    )
+    return DicomNetwork(permissions, services, acceptors, pool)
+
+
+def _client_contexts(configuration: Configuration) -> Callable[[], Any]:
+    """Reads the certificates when the first modality with TLS is asked, and keeps them."""
+    kept: list[Any] = []
+
+    def contexts() -> Any:
+        if not kept:
+            tls = dicom_settings.tls(configuration)
+            if tls is None:
+                raise ValueError("DicomTlsCertificate and DicomTlsPrivateKey were expected")
+            kept.append(client_contexts(tls))
+        return kept[0]
+
+    return contexts
 
 
 def _outcome(status: int) -> str:

@@ -10,6 +10,7 @@ from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.permissions import PermissionSettings
 from orthanc_tw.net.scp.acceptor import AcceptorSettings
+from orthanc_tw.net.scu.pool import PoolSettings
 from orthanc_tw.net.tls import DicomTlsSettings
 from orthanc_tw.startup import StartupError
 
@@ -84,29 +85,30 @@ def tls(configuration: Configuration) -> DicomTlsSettings | None:
 class NetworkSettings:
     """What `dicom_network` needs besides.
 
-    :ivar aet: ``DicomAet``
     :ivar operations: ``DicomThreadsCount``
     :ivar maximum_length: ``MaximumPduLength``, bytes
-    :ivar scu_timeout_s: ``DicomScuTimeout``
-    :ivar close_delay_s: ``DicomAssociationCloseDelay``
     :ivar is_read_only: ``ReadOnly``
     """
 
-    aet: str
     operations: int
     maximum_length: int
-    scu_timeout_s: float
-    close_delay_s: float
     is_read_only: bool
 
 
 def network(configuration: Configuration) -> NetworkSettings:
     """Of the options."""
     return NetworkSettings(
-        aet=configuration.text("DicomAet"),
         operations=configuration.integer("DicomThreadsCount"),
         maximum_length=configuration.integer("MaximumPduLength"),
-        scu_timeout_s=configuration.integer("DicomScuTimeout"),
-        close_delay_s=configuration.integer("DicomAssociationCloseDelay"),
         is_read_only=configuration.boolean("ReadOnly"),
+    )
+
+
+def pool(configuration: Configuration) -> PoolSettings:
+    """Settings of the associations that this server opens."""
+    return PoolSettings(
+        aet=configuration.text("DicomAet"),
+        timeout_s=configuration.integer("DicomScuTimeout"),
+        close_delay_s=configuration.integer("DicomAssociationCloseDelay"),
+        maximum_length=configuration.integer("MaximumPduLength"),
     )

@@ -198,6 +198,7 @@ class Server(MultiService):
         if stopping is not None:
             await stopping
         if self._parts is not None:
+            await self._parts.network.pool.close()
             await self._parts.store.drain()
         if self._listening is not None:
             await self._listening.end()

@@ -48,6 +48,7 @@ class AssociationProtocol(Protocol):
         self._closing: IDelayedCall | None = None
         self._watch: IDelayedCall | None = None
         self._is_blocked = False
+        self._is_held = False
         self._drained: list[Deferred[None]] = []
         self._progress = 0
         self._seen = 0
@@ -129,6 +130,19 @@ class AssociationProtocol(Protocol):
         self._drained.append(waiting)
         return waiting
 
+    def hold(self) -> None:
+        """Take nothing more of the peer for now."""
+        self._is_held = True
+        transport: Any = self.transport
+        transport.pauseProducing()
+
+    def go_on(self) -> None:
+        """Take what the peer sends again."""
+        if self._is_held:
+            self._is_held = False
+            transport: Any = self.transport
+            transport.resumeProducing()
+
     def pauseProducing(self) -> None:
         """The peer takes less than is sent."""
         self._is_blocked = True
@@ -154,7 +168,7 @@ class AssociationProtocol(Protocol):
     def _look(self) -> None:
         self._watch = self._clock.callLater(self._timeout_s / _LOOKS, self._look)
         session = self.session
-        if self._progress != self._seen or not self._is_peers_turn(session):
+        if self._progress != self._seen or self._is_held or not self._is_peers_turn(session):
             self._seen = self._progress
             self._silent_looks = 0
             return

@@ -134,6 +134,11 @@ class Session:
         return bool(self._operations) or self._reader.is_amid or not self._requests.is_busy
 
     @property
+    def expects_reply(self) -> bool:
+        """Whether a request of ours is not answered."""
+        return bool(self._operations) or self._reader.is_amid
+
+    @property
     def is_busy(self) -> bool:
         """Whether an operation of either side runs."""
         return bool(self._operations) or self._reader.is_amid or self._requests.is_busy
