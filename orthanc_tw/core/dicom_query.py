@@ -16,7 +16,7 @@ from orthanc_tw.core.search import Criteria, Search, add_matcher
 from orthanc_tw.dicom.requested_tags import SOP_CLASSES_IN_STUDY, RequestedTags, computed_tag
 from orthanc_tw.dicom.tags import parse_tag, vr_of
 from orthanc_tw.index.gateway import ExpandParts, Index, ReadTransaction, ResourceRow
-from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.levels import ResourceType
 
 _MODALITY = "0008,0060"
@@ -37,12 +37,10 @@ class QuerySettings:
     """How queries are read.
 
     :ivar case_sensitive_pn: ``CaseSensitivePN``; all but names is compared with its case anyway
-    :ivar patient_level: ``PatientLevelEnabled``
     :ivar answers_per_slice: answers that are made in one go
     """
 
     case_sensitive_pn: bool = False
-    patient_level: bool = True
     answers_per_slice: int = 100
 
 
@@ -87,11 +85,8 @@ class ResourceQueries:
         What a resource does not have is ''. Not more than ``LimitFindResults``, or
         ``LimitFindInstances``; ``query.is_truncated`` says if there were more.
 
-        :raises OrthancError: PARAMETER_OUT_OF_RANGE for wildcards on a VR that has none;
-            BAD_REQUEST at the level of patients without ``PatientLevelEnabled``
+        :raises OrthancError: PARAMETER_OUT_OF_RANGE for wildcards on a VR that has none
         """
-        if query.level is ResourceType.PATIENT and not self._settings.patient_level:
-            raise OrthancError(ErrorCode.BAD_REQUEST, "The level of patients is disabled")
         limit = self._limits.limit_of(query.level)
         search = Search(query.level, self._criteria(query), limit=limit + 1 if limit else 0)
         requested = RequestedTags(

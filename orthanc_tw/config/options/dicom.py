@@ -99,6 +99,15 @@ SERVER = Topic(
             "Number of storage commitment reports kept",
             minimum=1,
         ),
+        Option(
+            "Worklists",
+            OBJECT,
+            {"Enable": False, "Database": "", "FilterIssuerAet": False, "LimitAnswers": 0},
+            "Modality worklists: a folder of .wl files (Database); FilterIssuerAet: each station "
+            "sees its own; LimitAnswers: 0 for all",
+            honoured=True,
+            rule=rules.worklists,
+        ),
     ),
 )
 

@@ -238,13 +238,6 @@ class FindTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(work).status, Status.SUCCESS)
         self.assertEqual(len(self.responder.replies), 7)
 
-    def test_no_patient_level(self) -> None:
-        """Without PatientLevelEnabled there are no queries for patients."""
-        handler = self.handler(patient_level=False)
-        asked = request(dataset(QueryRetrieveLevel="PATIENT", PatientID=""))
-        work = handler.handle(asked, self.responder)
-        self.failureResultOf(Deferred.fromCoroutine(work), OrthancError)
-
 
 class CharacterSetTests(SynchronousTestCase):
     """Names that Latin-1 does not have."""
