@@ -118,9 +118,7 @@ def _choose(proposed: ProposedContext, policy: Policy) -> tuple[int, str, bool]:
     is_service = sop_class in policy.services
     is_storage = not is_service and _is_storage(sop_class, policy)
     # The item is there whatever the result, and not to be tested (PS3.8 table 9-18).
-    fallback = (
-        proposed.transfer_syntaxes[0] if proposed.transfer_syntaxes else IMPLICIT_LITTLE_ENDIAN
-    )
+    fallback = next(filter(None, proposed.transfer_syntaxes), IMPLICIT_LITTLE_ENDIAN)
     if not is_service and not is_storage:
         return ABSTRACT_SYNTAX_NOT_SUPPORTED, fallback, False
     accepted: Container[str] = policy.storage_syntaxes if is_storage else PLAIN_SYNTAXES

@@ -279,12 +279,20 @@ def _proposed(value: bytes) -> ProposedContext:
     abstract, syntaxes = "", []
     for kind, text in items(value[4:]):
         if kind == _ITEM_ABSTRACT_SYNTAX:
-            abstract = uid_text(text)
+            abstract = _lenient_uid(text)
         elif kind == _ITEM_TRANSFER_SYNTAX:
-            syntaxes.append(uid_text(text))
+            syntaxes.append(_lenient_uid(text))
     if not value[0] & 1:
         raise Malformed(f"a presentation context with the even number {value[0]}")
     return ProposedContext(value[0], abstract, tuple(syntaxes))
+
+
+def _lenient_uid(value: bytes) -> str:
+    """A UID, '' if it is none: then this presentation context is rejected, and no other."""
+    try:
+        return uid_text(value)
+    except Malformed:
+        return ""
 
 
 def _title(aet: str) -> bytes:

@@ -101,7 +101,7 @@ class Associations:
         kept = self._kept.get(key, [])
         while kept:
             found = kept.pop()
-            found.closing.cancel()
+            _cancel(found.closing)
             if found.association.is_open:
                 return found.association
         request = association_request(
@@ -134,7 +134,7 @@ class Associations:
             return
         for kept in self._kept.get(key, []):
             if kept.association is association:
-                kept.closing.cancel()
+                _cancel(kept.closing)
                 self._kept[key].remove(kept)
                 break
         if not self._kept.get(key):
@@ -160,7 +160,7 @@ class Associations:
         idle = [kept for keys in self._kept.values() for kept in keys]
         self._kept.clear()
         for kept in idle:
-            kept.closing.cancel()
+            _cancel(kept.closing)
         releasing = [kept.association.release() for kept in idle]
         resting = {kept.association for kept in idle}
         for association in list(self._keys):
@@ -168,3 +168,8 @@ class Associations:
                 association.abort()
         done: Deferred[Any] = DeferredList(releasing)
         return done.addCallback(lambda _: None)
+
+
+def _cancel(timer: IDelayedCall) -> None:
+    if timer.active():
+        timer.cancel()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from orthanc_tw.dicom.uids import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from orthanc_tw.net.interface import Proposal
 from orthanc_tw.net.scu.requestor import MOST_CONTEXTS
+
+_UID = re.compile(r"[0-9.]{1,64}")
 
 
 def storage_proposals(
@@ -16,13 +19,14 @@ def storage_proposals(
 
     With one syntax a context, the peer says of each whether it takes it (PS3.8 annex B).
 
-    :param kinds: SOP class UID and transfer syntax UID of the instances, any number of times
+    :param kinds: SOP class UID and transfer syntax UID of the instances, any number of times;
+        what is no UID is left out, since it would spoil the association for the rest
     :param preferred: ``DicomScuPreferredTransferSyntax``, first of those to transcode to
     :param transcoding: whether instances can be sent in other syntaxes than their own: adds a
         context with the uncompressed ones for each SOP class
     :raises ValueError: if there are more than `MOST_CONTEXTS`
     """
-    found = dict.fromkeys(kinds)
+    found = dict.fromkeys(kind for kind in kinds if all(map(_UID.fullmatch, kind)))
     proposals = [Proposal(sop_class, (syntax,)) for sop_class, syntax in found]
     if transcoding:
         for sop_class in dict.fromkeys(sop_class for sop_class, _ in found):
