@@ -17,24 +17,20 @@ from orthanc_tw.core.storage_commitment import StorageCommitmentReports
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.dicom.charset import Encoding
 from orthanc_tw.index.gateway import Index
-from orthanc_tw.jobs.interface import JobKind, JobRequest, JobsEngine
+from orthanc_tw.jobs.interface import JobKind, JobsEngine
 from orthanc_tw.jobs.kinds.modality_store import (
-    MODALITY_STORE,
     ModalityStoreKind,
-    store_parameters,
 )
-from orthanc_tw.jobs.kinds.modality_store_plan import Resource
 from orthanc_tw.jobs.kinds.retrieve import GET, MOVE, RetrieveKind
-from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.arrivals import StoreArrivals
-from orthanc_tw.net.interface import AssociationPool, MoveOriginator
-from orthanc_tw.net.modalities import RemoteModality, RetrieveMethod
+from orthanc_tw.net.interface import AssociationPool
+from orthanc_tw.net.modalities import RetrieveMethod
 from orthanc_tw.net.query.client import QueryClient, ScuSettings
 from orthanc_tw.net.query.commitment import CommitmentClient
 from orthanc_tw.net.query.store import QueryStore
 from orthanc_tw.net.registry import ModalityRegistry
 from orthanc_tw.net.storage_contexts import storage_proposals
-from orthanc_tw.net.store_session import StoreSession, StoreSettings
+from orthanc_tw.net.store_session import StoreSettings
 from orthanc_tw.net.transcoding import UncompressedTranscoder
 from orthanc_tw.rest.http import RouteProvider
 from orthanc_tw.rest.json_list import SendChunks
@@ -152,32 +148,6 @@ def client_routes(
         ModalityStoreRoutes(dicom.modalities, index, engine, dicom.services),
         StorageCommitmentRoutes(dicom.modalities, dicom.commitments, dicom.reports, index, deleter),
     )
-
-
-def store_sender(dicom: DicomClient, modality: RemoteModality) -> StoreSession:
-    """What sends instances to a modality, for a C-MOVE that is served."""
-    services = dicom.services
-    return StoreSession(services.pool, modality, services.settings, services.transcoder)
-
-
-def submit_store(
-    dicom: DicomClient,
-    engine: JobsEngine,
-    modality: RemoteModality,
-    instances: Sequence[str],
-    originator: MoveOriginator,
-) -> Deferred[str]:
-    """Submit a job that sends instances, for a C-MOVE that is not waited for."""
-    parameters = store_parameters(
-        modality,
-        [Resource(public_id, ResourceType.INSTANCE) for public_id in instances],
-        len(instances),
-        local_aet=modality.local_aet or dicom.services.local_aet,
-        permissive=True,
-        originator=originator,
-        description="C-MOVE SCP",
-    )
-    return engine.submit(JobRequest(MODALITY_STORE, parameters))
 
 
 def new_transaction_uid() -> str:
