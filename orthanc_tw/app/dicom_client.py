@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.app import dicom_settings
+from orthanc_tw.app.dicom_services import commitment_reports, store_settings
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.runtime import RuntimeOptions
@@ -30,7 +31,6 @@ from orthanc_tw.net.query.commitment import CommitmentClient
 from orthanc_tw.net.query.store import QueryStore
 from orthanc_tw.net.registry import ModalityRegistry
 from orthanc_tw.net.storage_contexts import storage_proposals
-from orthanc_tw.net.store_session import StoreSettings
 from orthanc_tw.net.transcoding import UncompressedTranscoder
 from orthanc_tw.rest.http import RouteProvider
 from orthanc_tw.rest.json_list import SendChunks
@@ -93,11 +93,9 @@ def make_dicom_client(
     """
     preferred = configuration.text("DicomScuPreferredTransferSyntax")
     local_aet = configuration.text("DicomAet")
-    reports = StorageCommitmentReports(configuration.integer("StorageCommitmentReportsSize"))
+    reports = commitment_reports(configuration)
     commitments = CommitmentClient(pool, reports, new_transaction_uid, preferred)
-    store_settings = StoreSettings(
-        preferred_syntax=preferred, transcode=configuration.boolean("TranscodeDicomProtocol")
-    )
+    sending = store_settings(configuration)
     transcoder = UncompressedTranscoder(in_thread)
     arrivals = StoreArrivals(store)
 
@@ -119,13 +117,13 @@ def make_dicom_client(
         ),
         commitments=commitments,
         reports=reports,
-        services=StoreServices(pool, store_settings, transcoder, exports, local_aet),
+        services=StoreServices(pool, sending, transcoder, exports, local_aet),
         retrieve=RetrieveSettings(
             local_aet, RetrieveMethod(configuration.text("DicomDefaultRetrieveMethod"))
         ),
         encoding=encoding,
         kinds=(
-            ModalityStoreKind(index, storage, pool, store_settings, transcoder, commitments),
+            ModalityStoreKind(index, storage, pool, sending, transcoder, commitments),
             retrieve_kind(MOVE),
             retrieve_kind(GET),
         ),

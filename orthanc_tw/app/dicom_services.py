@@ -161,6 +161,14 @@ def commitment_reports(configuration: Configuration) -> StorageCommitmentReports
     return StorageCommitmentReports(configuration.integer("StorageCommitmentReportsSize"))
 
 
+def store_settings(configuration: Configuration) -> StoreSettings:
+    """How instances are sent to modalities."""
+    return StoreSettings(
+        preferred_syntax=configuration.text("DicomScuPreferredTransferSyntax"),
+        transcode=configuration.boolean("TranscodeDicomProtocol"),
+    )
+
+
 def _find(
     configuration: Configuration, exchange: Exchange, identifiers: Identifiers
 ) -> FindHandler:

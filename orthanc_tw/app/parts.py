@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 
-from orthanc_tw.app import jobs_settings, settings
+from orthanc_tw.app import dicom_services, jobs_settings, settings
 from orthanc_tw.app.dicom_client import (
     DicomClient,
     client_routes,
@@ -45,10 +45,12 @@ from orthanc_tw.index.read_only import ReadOnlyIndex
 from orthanc_tw.index.sqlite import SqliteIndex
 from orthanc_tw.jobs.engine import JobsEngineService
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, ArchiveKind
+from orthanc_tw.jobs.kinds.storage_commitment import StorageCommitmentKind
 from orthanc_tw.jobs.store import IndexJobStore
 from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.net.scu.commitment import CommitmentReporter
 from orthanc_tw.rest.errors import ErrorSettings
 from orthanc_tw.rest.executor import Executor
 from orthanc_tw.rest.files import FileAnswers
@@ -119,11 +121,19 @@ def make_parts(
         clock=time.time,
         observe=metrics.observe,
     )
+    modalities = dicom_settings.modalities(configuration)
+    network = make_dicom_network(
+        configuration, reactor, store, runtime, lambda: modalities, in_thread, metrics, log_levels
+    )
+    reporter = CommitmentReporter(lambda: modalities, network.pool)
     engine = JobsEngineService(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
         [
-            ArchiveKind(type_name, index, storage.open, datetime.now)
-            for type_name in (ARCHIVE, MEDIA)
+            *(
+                ArchiveKind(type_name, index, storage.open, datetime.now)
+                for type_name in (ARCHIVE, MEDIA)
+            ),
+            StorageCommitmentKind(index, storage, reporter.report),
         ],
         IndexJobStore(index),
         clock=reactor,
@@ -144,6 +154,13 @@ def make_parts(
     )
     client = make_dicom_client(
         configuration, modalities, network.pool, index, storage, store, runtime, in_thread
+    )
+    exchange = dicom_services.Exchange(
+        index, storage, _indexed(main_tags), runtime, in_thread, lambda: modalities, network.pool,
+        engine, client.reports, client.services.settings, client.services.transcoder,
+    )  # fmt: skip
+    network.services.extend(
+        dicom_services.dicom_services(configuration, network.permissions, exchange)
     )
     for kind in client.kinds:
         engine.register(kind)

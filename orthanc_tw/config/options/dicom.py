@@ -85,18 +85,21 @@ SERVER = Topic(
             BOOLEAN,
             True,
             "Whether instances are transcoded for clients that do not take them as they are",
+            honoured=True,
         ),
         Option(
             "SynchronousCMove",
             BOOLEAN,
             True,
             "Whether a C-MOVE is answered after the transfer (true) or before",
+            honoured=True,
         ),
         Option(
             "StorageCommitmentReportsSize",
             INTEGER,
             100,
             "Number of storage commitment reports kept",
+            honoured=True,
             minimum=1,
         ),
         Option(
@@ -149,6 +152,7 @@ CLIENT = Topic(
             STRING,
             "1.2.840.10008.1.2.1",
             "Transfer syntax proposed first",
+            honoured=True,
         ),
         Option(
             "DicomAssociationCloseDelay",
