@@ -121,9 +121,14 @@ def make_parts(
         clock=time.time,
         observe=metrics.observe,
     )
-    modalities = dicom_settings.modalities(configuration)
+    read_only = configuration.boolean("ReadOnly")
+    served_index: Index = ReadOnlyIndex(index) if read_only else index
+    modalities = modality_registry(configuration, served_index)
     network = make_dicom_network(
         configuration, reactor, store, runtime, lambda: modalities, in_thread, metrics, log_levels
+    )
+    client = make_dicom_client(
+        configuration, modalities, network.pool, index, storage, store, runtime, in_thread
     )
     reporter = CommitmentReporter(lambda: modalities, network.pool)
     engine = JobsEngineService(
@@ -134,6 +139,7 @@ def make_parts(
                 for type_name in (ARCHIVE, MEDIA)
             ),
             StorageCommitmentKind(index, storage, reporter.report),
+            *client.kinds,
         ],
         IndexJobStore(index),
         clock=reactor,
@@ -146,15 +152,6 @@ def make_parts(
         make_id=lambda: str(uuid.uuid4()),
         now_s=time.time,
     )
-    read_only = configuration.boolean("ReadOnly")
-    served_index: Index = ReadOnlyIndex(index) if read_only else index
-    modalities = modality_registry(configuration, served_index)
-    network = make_dicom_network(
-        configuration, reactor, store, runtime, lambda: modalities, in_thread, metrics, log_levels
-    )
-    client = make_dicom_client(
-        configuration, modalities, network.pool, index, storage, store, runtime, in_thread
-    )
     exchange = dicom_services.Exchange(
         index, storage, _indexed(main_tags), runtime, in_thread, lambda: modalities, network.pool,
         engine, client.reports, client.services.settings, client.services.transcoder,
@@ -162,8 +159,6 @@ def make_parts(
     network.services.extend(
         dicom_services.dicom_services(configuration, network.permissions, exchange)
     )
-    for kind in client.kinds:
-        engine.register(kind)
     metrics.add_source(index_values(index))
     metrics.add_source(job_values(engine.counts))
     streamer = Streamer(in_thread)
