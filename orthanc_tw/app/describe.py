@@ -47,5 +47,6 @@ def openapi_document() -> JsonObject:
         reset=absent,
         shutdown=absent,
         log_levels=LogLevels(),
+        client=absent,
     )
     return document(route for provider in providers for route in provider.routes())

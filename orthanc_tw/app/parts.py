@@ -13,7 +13,13 @@ from typing import Any, BinaryIO
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 
-from orthanc_tw.app import dicom_services, dicom_settings, jobs_settings, settings
+from orthanc_tw.app import dicom_services, jobs_settings, settings
+from orthanc_tw.app.dicom_client import (
+    DicomClient,
+    client_routes,
+    make_dicom_client,
+    modality_registry,
+)
 from orthanc_tw.app.dicom_network import DicomNetwork, make_dicom_network
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
@@ -45,7 +51,6 @@ from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.scu.commitment import CommitmentReporter
-from orthanc_tw.net.transcoding import UncompressedTranscoder
 from orthanc_tw.rest.errors import ErrorSettings
 from orthanc_tw.rest.executor import Executor
 from orthanc_tw.rest.files import FileAnswers
@@ -116,9 +121,14 @@ def make_parts(
         clock=time.time,
         observe=metrics.observe,
     )
-    modalities = dicom_settings.modalities(configuration)
+    read_only = configuration.boolean("ReadOnly")
+    served_index: Index = ReadOnlyIndex(index) if read_only else index
+    modalities = modality_registry(configuration, served_index)
     network = make_dicom_network(
         configuration, reactor, store, runtime, lambda: modalities, in_thread, metrics, log_levels
+    )
+    client = make_dicom_client(
+        configuration, modalities, network.pool, index, storage, store, runtime, in_thread
     )
     reporter = CommitmentReporter(lambda: modalities, network.pool)
     engine = JobsEngineService(
@@ -129,6 +139,7 @@ def make_parts(
                 for type_name in (ARCHIVE, MEDIA)
             ),
             StorageCommitmentKind(index, storage, reporter.report),
+            *client.kinds,
         ],
         IndexJobStore(index),
         clock=reactor,
@@ -143,8 +154,7 @@ def make_parts(
     )
     exchange = dicom_services.Exchange(
         index, storage, _indexed(main_tags), runtime, in_thread, lambda: modalities, network.pool,
-        engine, dicom_services.commitment_reports(configuration),
-        dicom_services.store_settings(configuration), UncompressedTranscoder(in_thread),
+        engine, client.reports, client.services.settings, client.services.transcoder,
     )  # fmt: skip
     network.services.extend(
         dicom_services.dicom_services(configuration, network.permissions, exchange)
@@ -153,12 +163,10 @@ def make_parts(
     metrics.add_source(job_values(engine.counts))
     streamer = Streamer(in_thread)
     events = JobEventsRoutes(engine, streamer, reactor)
-    read_only = configuration.boolean("ReadOnly")
-    served_index: Index = ReadOnlyIndex(index) if read_only else index
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels,
+        log_levels, client,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -184,6 +192,7 @@ def route_providers(
     reset: Callable[[], None],
     shutdown: Callable[[], None],
     log_levels: LogLevels,
+    client: DicomClient,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
@@ -241,6 +250,7 @@ def route_providers(
         events,
         SliceRoutes(index),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
+        *client_routes(client, index, engine, deleter, streamer.send_chunks),
     ]
     if not configuration.boolean("ReadOnly"):
         uploader = Uploader(store, in_thread, settings.uploads(configuration))
