@@ -48,5 +48,6 @@ def openapi_document() -> JsonObject:
         shutdown=absent,
         log_levels=LogLevels(),
         modification=absent,
+        client=absent,
     )
     return document(route for provider in providers for route in provider.routes())

@@ -137,4 +137,10 @@ def _policy(host: Host, runtime: RuntimeOptions, maximum_length: int) -> Policy:
         services=frozenset(uid for service in host.services for uid in service.sop_classes),
         sub_operations=any(service.sub_operations for service in host.services),
         maximum_length=maximum_length,
+        reporting=frozenset(
+            uid
+            for service in host.services
+            if service.command is Command.N_EVENT_REPORT
+            for uid in service.sop_classes
+        ),
     )

@@ -13,14 +13,20 @@ from typing import Any, BinaryIO
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 
-from orthanc_tw.app import dicom_settings, jobs_settings, settings
+from orthanc_tw.app import dicom_services, jobs_settings, settings
+from orthanc_tw.app.dicom_client import (
+    DicomClient,
+    client_routes,
+    make_dicom_client,
+    modality_registry,
+)
+from orthanc_tw.app.dicom_network import DicomNetwork, make_dicom_network
 from orthanc_tw.app.modification import (
     ModificationParts,
     make_modification,
     modification_routes,
     worker_settings,
 )
-from orthanc_tw.app.dicom_network import DicomNetwork, make_dicom_network
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser
@@ -45,10 +51,12 @@ from orthanc_tw.index.read_only import ReadOnlyIndex
 from orthanc_tw.index.sqlite import SqliteIndex
 from orthanc_tw.jobs.engine import JobsEngineService
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, ArchiveKind
+from orthanc_tw.jobs.kinds.storage_commitment import StorageCommitmentKind
 from orthanc_tw.jobs.store import IndexJobStore
 from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.net.scu.commitment import CommitmentReporter
 from orthanc_tw.rest.errors import ErrorSettings
 from orthanc_tw.rest.executor import Executor
 from orthanc_tw.rest.files import FileAnswers
@@ -132,13 +140,27 @@ def make_parts(
     modification = make_modification(
         configuration, index, storage, store, reconstructor, runtime, workers, in_thread
     )
+    read_only = configuration.boolean("ReadOnly")
+    served_index: Index = ReadOnlyIndex(index) if read_only else index
+    modalities = modality_registry(configuration, served_index)
+    network = make_dicom_network(
+        configuration, reactor, store, runtime, lambda: modalities, in_thread, metrics, log_levels
+    )
+    client = make_dicom_client(
+        configuration, modalities, network.pool, index, storage, store, runtime, in_thread
+    )
+    reporter = CommitmentReporter(lambda: modalities, network.pool)
     engine = JobsEngineService(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
         [
-            ArchiveKind(type_name, index, storage.open, datetime.now)
-            for type_name in (ARCHIVE, MEDIA)
-        ]
-        + [*modification.kinds],
+            *(
+                ArchiveKind(type_name, index, storage.open, datetime.now)
+                for type_name in (ARCHIVE, MEDIA)
+            ),
+            StorageCommitmentKind(index, storage, reporter.report),
+            *client.kinds,
+            *modification.kinds,
+        ],
         IndexJobStore(index),
         clock=reactor,
         cooperator=Cooperator(),
@@ -151,20 +173,21 @@ def make_parts(
         make_id=lambda: str(uuid.uuid4()),
         now_s=time.time,
     )
-    modalities = dicom_settings.modalities(configuration)
-    network = make_dicom_network(
-        configuration, reactor, store, runtime, lambda: modalities, in_thread, metrics, log_levels
+    exchange = dicom_services.Exchange(
+        index, storage, _indexed(main_tags), runtime, in_thread, lambda: modalities, network.pool,
+        engine, client.reports, client.services.settings, client.services.transcoder,
+    )  # fmt: skip
+    network.services.extend(
+        dicom_services.dicom_services(configuration, network.permissions, exchange)
     )
     metrics.add_source(index_values(index))
     metrics.add_source(job_values(engine.counts))
     streamer = Streamer(in_thread)
     events = JobEventsRoutes(engine, streamer, reactor)
-    read_only = configuration.boolean("ReadOnly")
-    served_index: Index = ReadOnlyIndex(index) if read_only else index
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels, modification,
+        log_levels, modification, client,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -192,6 +215,7 @@ def route_providers(
     shutdown: Callable[[], None],
     log_levels: LogLevels,
     modification: ModificationParts,
+    client: DicomClient,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
@@ -259,6 +283,7 @@ def route_providers(
             levels,
         ),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
+        *client_routes(client, index, engine, deleter, streamer.send_chunks),
     ]
     if not configuration.boolean("ReadOnly"):
         uploader = Uploader(store, in_thread, settings.uploads(configuration))

@@ -87,6 +87,10 @@ class Configuration:
             raise TypeError(f"{name} is no path")
         return self._folders.get(name, self._folder) / value if value else None
 
+    def folder_of(self, name: str) -> Path:
+        """Where relative paths inside the value of an option start."""
+        return self._folders.get(name, self._folder)
+
     def paths(self, name: str) -> tuple[Path, ...]:
         """Absolute paths of an array of files or folders."""
         if not OPTIONS[name].is_path:

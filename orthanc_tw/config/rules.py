@@ -148,6 +148,21 @@ def modalities(value: Any) -> Iterator[Problem]:
             yield Problem((name,), "[title, host, port] or an object", type_of(entry))
 
 
+def worklists(value: Any) -> Iterator[Problem]:
+    """``{"Enable": boolean, "Database": folder, ...}``; fields of other versions are let be."""
+    for name in ("Enable", "FilterIssuerAet"):
+        if not isinstance(value.get(name, False), bool):
+            yield Problem((name,), "a boolean", type_of(value[name]))
+    if not isinstance(value.get("Database", ""), str):
+        yield Problem(("Database",), "a folder", type_of(value["Database"]))
+    elif value.get("Enable") is True and not value.get("Database"):
+        yield Problem(("Database",), "a folder", "none")
+    limit = value.get("LimitAnswers", 0)
+    if not is_integer(limit) or limit < 0:
+        found = str(limit) if is_integer(limit) else type_of(limit)
+        yield Problem(("LimitAnswers",), "an integer, at least 0", found)
+
+
 def peers(value: Any) -> Iterator[Problem]:
     """``{name: [URL, login, password]}`` or ``{name: {"Url": ...}}``."""
     for name, entry in value.items():

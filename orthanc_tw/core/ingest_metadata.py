@@ -40,6 +40,8 @@ class StoreOrigin:
     :ivar remote_aet: calling AE title (DICOM protocol), else ''
     :ivar called_aet: called AE title (DICOM protocol), else ''
     :ivar http_username: user of the HTTP request, '' if there is none
+    :ivar move_originator_aet: who had it sent by C-MOVE (PS3.7 9.3.1), '' if nobody did
+    :ivar is_retrieved: whether it came by a C-GET of this server
     """
 
     origin: RequestOrigin
@@ -47,6 +49,8 @@ class StoreOrigin:
     remote_aet: str = ""
     called_aet: str = ""
     http_username: str = ""
+    move_originator_aet: str = ""
+    is_retrieved: bool = False
 
 
 def new_resources(

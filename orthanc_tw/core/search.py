@@ -88,13 +88,14 @@ def criteria_of(
         else:
             matcher = tag_matcher(tag, value, case_sensitive=case_sensitive)
         if matcher is not None:
-            _add(criteria, level, tag, matcher, indexed)
+            add_matcher(criteria, level, tag, matcher, indexed)
     return criteria
 
 
-def _add(
+def add_matcher(
     criteria: Criteria, level: ResourceType, tag: int, matcher: Matcher, indexed: IndexedTags
 ) -> None:
+    """Put the matcher of one tag where the values of the tag are."""
     owners = [owner for owner in ResourceType if tag in indexed.levels.get(owner, ())]
     above = [owner for owner in owners if owner <= level]
     if tag == MODALITIES_IN_STUDY and level is ResourceType.STUDY:

@@ -69,6 +69,10 @@ class StoreResult:
     instance: str
 
 
+#: Told of what was stored, and where it came from.
+Watcher = Callable[[StoreOrigin, StoreResult], object]
+
+
 class InstanceStore:
     """Stores instances.
 
@@ -109,6 +113,7 @@ class InstanceStore:
         self._observe = observe
         self._in_flight = 0
         self._drained: list[Deferred[None]] = []
+        self._watchers: list[Watcher] = []
         self._second = -1
         self._date = ""
 
@@ -155,6 +160,11 @@ class InstanceStore:
             reading = self._in_thread(self._summary, spool)
             reading.addCallback(ingest.summarized).addErrback(ingest.failed)
         return ingest.done
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Tell of every instance that is stored, or was already; returns what ends that."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
 
     def drain(self) -> Deferred[None]:
         """Fires when nothing is being stored any more (at shutdown)."""
@@ -316,7 +326,10 @@ class _Ingest:
             self.done.errback(OrthancError(ErrorCode.FULL_STORAGE))
             return
         patient, study, series, instance = self._ids
-        self.done.callback(StoreResult(status, patient, study, series, instance))
+        result = StoreResult(status, patient, study, series, instance)
+        for watcher in tuple(self._store._watchers):
+            watcher(self._origin, result)
+        self.done.callback(result)
 
 
 def _raising(failure: Failure) -> Callable[[], None]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import enum
 
+from orthanc_tw.model.json_types import JsonObject
+
 
 class ErrorCode(enum.IntEnum):
     """Numeric error codes (``OrthancStatus`` of an error body, ``ErrorCode`` of a job)."""
@@ -142,15 +144,22 @@ class OrthancError(Exception):
     :ivar code: the code
     :ivar details: text of the ``Details`` field of the body, or None for no such field
     :ivar http_status: the status to answer with
+    :ivar payload: ``ErrorPayload`` of the body (``Type`` and ``Content``), or None for no such field
     """
 
     def __init__(
-        self, code: ErrorCode, details: str | None = None, *, http_status: int | None = None
+        self,
+        code: ErrorCode,
+        details: str | None = None,
+        *,
+        http_status: int | None = None,
+        payload: JsonObject | None = None,
     ) -> None:
         super().__init__(code, details)
         self.code = code
         self.details = details
         self.http_status = code.http_status if http_status is None else http_status
+        self.payload = payload
 
     def __str__(self) -> str:
         """The description, then the details if there are any."""

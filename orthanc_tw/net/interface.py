@@ -82,6 +82,7 @@ class AssociationInfo:
     :ivar remote_ip: address of the other end
     :ivar modality_name: symbolic name of the modality with that AE title, '' if it is unknown
     :ivar modality: that modality, None if it is unknown
+    :ivar is_ours: whether this server opened the association
     """
 
     calling_aet: str
@@ -89,6 +90,7 @@ class AssociationInfo:
     remote_ip: str
     modality_name: str = ""
     modality: RemoteModality | None = None
+    is_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class Policy:
     :ivar services: all other SOP classes
     :ivar sub_operations: whether the peer may be the SCP of storage classes (C-GET)
     :ivar maximum_length: of the P-DATA-TF that are taken, bytes
+    :ivar reporting: SOP classes of N-EVENT-REPORT: the peer may be their SCP
     """
 
     storage_classes: Container[str]
@@ -66,6 +67,7 @@ class Policy:
     services: Collection[str]
     sub_operations: bool
     maximum_length: int
+    reporting: Collection[str] = ()
 
 
 def refusal(request: AssociateRequest) -> AssociateReject | None:
@@ -104,7 +106,7 @@ def negotiate(
     answer = UserInformation(
         maximum_length=policy.maximum_length,
         asynchronous=None if request.user.asynchronous is None else (1, 1),
-        roles=tuple(_answered_roles(roles, contexts)),
+        roles=tuple(_answered_roles(roles, contexts, policy)),
     )
     return (
         AssociateAccept(request.called_aet, request.calling_aet, tuple(results), answer),
@@ -134,10 +136,17 @@ def _is_storage(sop_class: str, policy: Policy) -> bool:
     return policy.unknown_classes and bool(sop_class) and not sop_class.startswith(_NO_STORAGE)
 
 
-def _answered_roles(roles: Mapping[str, Role], contexts: Mapping[int, Context]) -> list[Role]:
+def _answered_roles(
+    roles: Mapping[str, Role], contexts: Mapping[int, Context], policy: Policy
+) -> list[Role]:
     accepted = {context.abstract_syntax: context for context in contexts.values()}
     return [
-        Role(uid, role.scu, accepted[uid].we_request)
+        Role(
+            uid,
+            role.scu,
+            # the SCP of such a class is the one who sends requests: reports (PS3.4 J.3.3)
+            accepted[uid].we_request or (role.scp and uid in policy.reporting),
+        )
         for uid, role in roles.items()
         if uid in accepted
     ]

@@ -96,6 +96,8 @@ def describe(request: Request, error: OrthancError, settings: ErrorSettings) -> 
     }
     if error.details is not None:
         body["Details"] = error.details
+    if error.payload is not None:
+        body["ErrorPayload"] = error.payload
     set_status(request, status)
     request.setHeader(b"content-type", b"text/plain")
     return pretty(body) + b"\n"

@@ -6,6 +6,7 @@ knows nothing of any kind of job.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -167,7 +168,11 @@ def submitted_body(request: Request, job_id: str) -> bytes:
     return json_body(request, {"ID": job_id, "Path": f"/jobs/{job_id}"})
 
 
-def raise_if_failed(result: JobResult) -> None:
+#: What a kind of job adds to the error of a request that waited for a job that failed.
+Payload = Callable[[JobResult], JsonObject]
+
+
+def raise_if_failed(result: JobResult, payload: Payload | None = None) -> None:
     """Turn the failure of a job somebody waited for into the error of the request.
 
     :raises OrthancError: with the code and the details of the job
@@ -178,11 +183,17 @@ def raise_if_failed(result: JobResult) -> None:
         code = ErrorCode(result.error_code)
     except ValueError:
         code = ErrorCode.INTERNAL_ERROR
-    raise OrthancError(code, result.error_details or None)
+    raise OrthancError(
+        code, result.error_details or None, payload=None if payload is None else payload(result)
+    )
 
 
 async def submit_job(
-    engine: JobsEngine, request: Request, job: JobRequest, options: SubmissionOptions
+    engine: JobsEngine,
+    request: Request,
+    job: JobRequest,
+    options: SubmissionOptions,
+    payload: Payload | None = None,
 ) -> bytes:
     """Submit ``job``; answer its id at once, or its ``Content`` when it has succeeded.
 
@@ -195,5 +206,5 @@ async def submit_job(
     if not options.synchronous:
         return submitted_body(request, job_id)
     result = await engine.wait(job_id)
-    raise_if_failed(result)
+    raise_if_failed(result, payload)
     return json_body(request, dict(result.content))

@@ -12,7 +12,14 @@ from orthanc_tw.config.options import OPTIONS, PLUGIN_SECTIONS, TOPICS
 from orthanc_tw.config.validate import problem
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "configuration.json").read_text())
-OURS = {"LimitJobs", "JobsOutputsMaximumAge", "JobsOutputsMaximumSize", "JobsRetry"}
+# ``Worklists`` is the section of a plugin in Orthanc.
+OURS = {
+    "LimitJobs",
+    "JobsOutputsMaximumAge",
+    "JobsOutputsMaximumSize",
+    "JobsRetry",
+    "Worklists",
+}
 JSON_TYPES = {
     "array": {JsonType.STRINGS},
     "boolean": {JsonType.BOOLEAN},

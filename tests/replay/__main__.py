@@ -79,10 +79,30 @@ def listed(rules: list[dict[str, Any]], topic: str, number: int, exchange: dict[
     return None
 
 
+@dataclass(frozen=True)
+class Ports:
+    """The ports of the servers of one topic."""
+
+    http: int
+    dicom: int
+    peer_http: int
+    peer_dicom: int
+
+    @staticmethod
+    def of(options: argparse.Namespace, number: int) -> Ports:
+        """Those of a topic by its number."""
+        return Ports(
+            options.port + number,
+            options.dicom_port + number,
+            options.peer_port + number,
+            options.peer_dicom_port + number,
+        )
+
+
 class ServerProcess:
     """This server in a temporary folder, with the configuration of a topic."""
 
-    def __init__(self, configuration: dict[str, Any], port: int) -> None:
+    def __init__(self, configuration: dict[str, Any], port: int, dicom_port: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="replay-"))
         self.url = f"http://127.0.0.1:{port}"
         path = self.folder / "configuration.json"
@@ -92,8 +112,7 @@ class ServerProcess:
                     **configuration,
                     "HttpPort": port,
                     "StorageDirectory": str(self.folder / "storage"),
-                    "DicomServerEnabled": False,
-                    "DicomPort": 9242,
+                    "DicomPort": dicom_port,
                 }
             )
         )
@@ -107,13 +126,13 @@ class ServerProcess:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
 
-    def wait(self, replayer: types.ModuleType, session: Any) -> None:
+    def wait(self, replayer: types.ModuleType, session: Any, server: str = "A") -> None:
         """Return once it answers."""
         for _ in range(600):
             if self._process.poll() is not None:
                 raise RuntimeError((self.folder / "log").read_text())
             try:
-                session.request({"method": "GET", "path": "/system"})
+                session.request({"method": "GET", "path": "/system", "server": server})
                 return
             except replayer.Unreachable:
                 time.sleep(0.05)
@@ -133,17 +152,33 @@ class ServerProcess:
         return text[text.find("Traceback") :][:3000] if "Traceback" in text else ""
 
 
-def replay(replayer: types.ModuleType, topic: str, port: int, verbose: bool) -> tuple[Outcome, str]:
-    """Run one topic on a server of its own."""
+def replay(
+    replayer: types.ModuleType, topic: str, ports: Ports, verbose: bool
+) -> tuple[Outcome, str]:
+    """Run one topic on a server of its own, with a second one if it needs a peer."""
     recording = replayer.load(REFERENCE / "recordings" / f"{topic}.json")
     deviations = json.loads((REFERENCE / "deviations.json").read_text())
     not_built = json.loads((HERE / "not_built.json").read_text())
     outcome = Outcome(topic)
-    server = ServerProcess({**recording["base_config"], **recording["config"]}, port)
-    session = replayer.Session(server.url, replayer.find_data(), None, None)
+    base = recording["base_config"]
+    server = ServerProcess({**base, **recording["config"]}, ports.http, ports.dicom)
+    peer: ServerProcess | None = None
+    if recording.get("peer"):
+        settings = {**base, **recording.get("peer_config", {})}
+        peer = ServerProcess(settings, ports.peer_http, ports.peer_dicom)
+    session = replayer.Session(
+        server.url,
+        replayer.find_data(),
+        None if peer is None else peer.url,
+        None,
+        ports.dicom,
+        ports.peer_dicom,
+    )
     session.literal = set(recording.get("literal", ()))
     try:
         server.wait(replayer, session)
+        if peer is not None:
+            peer.wait(replayer, session, "B")
         for number, exchange in enumerate(recording["exchanges"]):
             problems = play(replayer, session, recording, exchange)
             rule = listed(deviations, topic, number, exchange)
@@ -168,7 +203,7 @@ def replay(replayer: types.ModuleType, topic: str, port: int, verbose: bool) -> 
                 lines = problems if verbose else problems[:3]
                 outcome.failures.append("\n      ".join([label, *lines]))
     finally:
-        log = server.stop()
+        log = server.stop() + ("" if peer is None else peer.stop())
     return outcome, log
 
 
@@ -203,7 +238,10 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true", help="every mismatch of an exchange")
     parser.add_argument("--limit", type=int, default=1000, help="failures shown a topic")
     parser.add_argument("--jobs", type=int, default=2, help="servers at once")
-    parser.add_argument("--port", type=int, default=19142, help="first port to use")
+    parser.add_argument("--port", type=int, default=19142, help="first port of HTTP to use")
+    parser.add_argument("--dicom-port", type=int, default=19342, help="first port of DICOM")
+    parser.add_argument("--peer-port", type=int, default=19542, help="the same of second servers")
+    parser.add_argument("--peer-dicom-port", type=int, default=19742, help="the same")
     options = parser.parse_args()
     replayer = load_replayer()
     known = [name for name, _ in replayer.topics()]
@@ -220,7 +258,7 @@ def main() -> int:
     status = 0
     with ThreadPoolExecutor(options.jobs) as pool:
         runs = [
-            pool.submit(replay, replayer, topic, options.port + number, options.verbose)
+            pool.submit(replay, replayer, topic, Ports.of(options, number), options.verbose)
             for number, topic in enumerate(chosen)
         ]
         for run in runs:

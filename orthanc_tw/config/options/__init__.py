@@ -62,6 +62,5 @@ PLUGIN_SECTIONS: frozenset[str] = frozenset(
         "VolView",
         "WebViewer",
         "WholeSlideImaging",
-        "Worklists",
     }
 )

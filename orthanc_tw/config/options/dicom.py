@@ -128,19 +128,31 @@ SERVER = Topic(
             BOOLEAN,
             True,
             "Whether instances are transcoded for clients that do not take them as they are",
+            honoured=True,
         ),
         Option(
             "SynchronousCMove",
             BOOLEAN,
             True,
             "Whether a C-MOVE is answered after the transfer (true) or before",
+            honoured=True,
         ),
         Option(
             "StorageCommitmentReportsSize",
             INTEGER,
             100,
             "Number of storage commitment reports kept",
+            honoured=True,
             minimum=1,
+        ),
+        Option(
+            "Worklists",
+            OBJECT,
+            {"Enable": False, "Database": "", "FilterIssuerAet": False, "LimitAnswers": 0},
+            "Modality worklists: a folder of .wl files (Database); FilterIssuerAet: each station "
+            "sees its own; LimitAnswers: 0 for all",
+            honoured=True,
+            rule=rules.worklists,
         ),
     ),
 )
@@ -185,6 +197,7 @@ CLIENT = Topic(
             STRING,
             "1.2.840.10008.1.2.1",
             "Transfer syntax proposed first",
+            honoured=True,
         ),
         Option(
             "DicomAssociationCloseDelay",

@@ -116,7 +116,8 @@ FIND = Topic(
             "CaseSensitivePN",
             BOOLEAN,
             False,
-            "Whether case counts when person names are searched",
+            "Whether case counts in person names of C-FIND; in all else it does",
+            honoured=True,
         ),
         Option(
             "LimitFindResults",

@@ -50,6 +50,7 @@ class InstanceSink:
     ) -> None:
         self._store = store
         self._info = info
+        self._originator = dimse.text(command, dimse.MOVE_ORIGINATOR_AET)
         self._finished = finished
         self._refusal: Reply | None = None
         self._spool: Spool | None = None
@@ -92,7 +93,12 @@ class InstanceSink:
             return succeed(self._refusal)
         info = self._info
         origin = StoreOrigin(
-            RequestOrigin.DICOM_PROTOCOL, info.remote_ip, info.calling_aet, info.called_aet
+            RequestOrigin.DICOM_PROTOCOL,
+            info.remote_ip,
+            info.calling_aet,
+            info.called_aet,
+            move_originator_aet=self._originator,
+            is_retrieved=info.is_ours,
         )
         storing: Deferred[StoreResult] = self._store.store(spool, origin)
         return storing.addCallbacks(lambda _: Reply(Status.SUCCESS), self._failed)

@@ -189,9 +189,11 @@ class Association:
             self.abort()
             raise
 
-    def _context(self, sop_class_uid: str) -> Context:
+    def _context(self, sop_class_uid: str, command: object) -> Context:
         for context in self._session.contexts.values():
-            if context.we_request and context.abstract_syntax == sop_class_uid:
+            # Reports come from the SCP, who is no SCU in its own association (PS3.4 J.3.3).
+            may_request = context.we_request or command == Command.N_EVENT_REPORT
+            if may_request and context.abstract_syntax == sop_class_uid:
                 return context
         raise NoPresentationContext(f"{sop_class_uid} was not accepted")
 
@@ -207,7 +209,7 @@ class Association:
         identifier: Encoder | None,
         pending: Callable[[Reply], object],
     ) -> Reply:
-        context = self._context(sop_class_uid)
+        context = self._context(sop_class_uid, command[dimse.COMMAND_FIELD])
         content = None if identifier is None else identifier(context.transfer_syntax)
         session = self._session
         replies = ReplyQueue(self._requestor.hold, self._requestor.go_on)

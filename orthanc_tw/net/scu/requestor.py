@@ -119,7 +119,13 @@ class Requestor(AssociationProtocol):
         remote_ip = str(getattr(transport.getPeer(), "host", ""))
         dispatcher = Dispatcher(
             self._host,
-            AssociationInfo(modality.aet, self._request.calling_aet, remote_ip, modality=modality),
+            AssociationInfo(
+                modality.aet,
+                self._request.calling_aet,
+                remote_ip,
+                modality=modality,
+                is_ours=True,
+            ),
         )
         self.session = Session(
             MessageSender(self, accept.user.maximum_length, self._host.in_thread),

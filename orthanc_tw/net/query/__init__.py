@@ -1,0 +1,1 @@
+"""Asking other application entities: what to ask at each level, asking it, keeping the answers."""

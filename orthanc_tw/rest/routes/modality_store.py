@@ -1,0 +1,202 @@
+"""Sending to a modality: ``/modalities/{id}/store`` and ``store-straight``.
+
+Source: topics 18, 21, 40, 41 and 43 of the corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.web.server import Request
+
+from orthanc_tw.index.gateway import Index, ReadTransaction
+from orthanc_tw.jobs.interface import JobsEngine
+from orthanc_tw.jobs.kinds.modality_store import MODALITY_STORE, store_parameters
+from orthanc_tw.jobs.kinds.modality_store_plan import Resource
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.json_types import JsonValue
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.net.interface import AssociationPool, MoveOriginator
+from orthanc_tw.net.modalities import RemoteModality
+from orthanc_tw.net.registry import ModalityRegistry
+from orthanc_tw.net.store_session import StoreSession, StoreSettings, Transcoder
+from orthanc_tw.net.straight import straight_instance
+from orthanc_tw.rest.dicom_request import as_called, checked_aet, text_field, timeout_field
+from orthanc_tw.rest.http import Route, json_body, json_request, read_body
+from orthanc_tw.rest.submission import (
+    boolean_field,
+    integer_field,
+    parse_submission,
+    submit_job,
+)
+
+_MISSING = 'Missing field in JSON: "Resources"'
+_MESSAGE_IDS = range(1 << 16)
+
+
+class ExportLogger(Protocol):
+    """Remembers what was sent, for ``/exports``."""
+
+    def record(self, public_id: str, remote_modality: str) -> Deferred[bool]:
+        """Log a resource that is sent to a modality of that symbolic name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoreServices:
+    """What `ModalityStoreRoutes` uses beside index and jobs; see `StoreSession`.
+
+    :ivar exports: None: nothing is logged
+    :ivar local_aet: ``DicomAet``
+    """
+
+    pool: AssociationPool
+    settings: StoreSettings
+    transcoder: Transcoder
+    exports: ExportLogger | None
+    local_aet: str
+
+
+class ModalityStoreRoutes:
+    """Submits jobs that send resources; sends a file that is not stored here."""
+
+    def __init__(
+        self,
+        modalities: ModalityRegistry,
+        index: Index,
+        engine: JobsEngine,
+        services: StoreServices,
+    ) -> None:
+        self._modalities = modalities
+        self._index = index
+        self._engine = engine
+        self._services = services
+
+    def routes(self) -> Iterable[Route]:
+        """See `RouteProvider`."""
+        one = "/modalities/<name>"
+        yield Route(
+            "POST", f"{one}/store", self.post_store, "Trigger C-STORE SCU", changes_state=False
+        )
+        yield Route("POST", f"{one}/store-straight", self.post_straight, "Straight C-STORE SCU")
+
+    async def post_store(self, request: Request, name: str) -> bytes:
+        """Send resources: an identifier, a list of them, or an object with ``Resources``."""
+        body = _store_body(request)
+        identifiers = _identifiers(body)
+        options = parse_submission(body, synchronous_by_default=True)
+        modality = _overridden(as_called(self._modalities.require(name), body), body)
+        originator = _originator(body)
+        timeout_s = timeout_field(body)
+        commitment = boolean_field(body, "StorageCommitment", False)
+        resources, instances = await self._index.read(lambda tx: resolve(tx, identifiers))
+        if self._services.exports is not None:
+            for resource in resources:
+                await self._services.exports.record(resource.public_id, name)
+        parameters = store_parameters(
+            modality,
+            resources,
+            instances,
+            local_aet=modality.local_aet or self._services.local_aet,
+            permissive=options.permissive,
+            timeout_s=timeout_s,
+            originator=originator,
+            storage_commitment=commitment,
+        )
+        job = options.request(MODALITY_STORE, parameters)
+        return await submit_job(self._engine, request, job, options)
+
+    async def post_straight(self, request: Request, name: str) -> bytes:
+        """Send the body, a DICOM file, without storing it."""
+        modality = self._modalities.require(name)
+        content = request.content
+        assert content is not None
+        instance = straight_instance(content)
+        services = self._services
+        session = StoreSession(services.pool, modality, services.settings, services.transcoder)
+        try:
+            await session.send(instance)
+        finally:
+            session.give_back()
+        return json_body(
+            request,
+            {"SOPClassUID": instance.sop_class_uid, "SOPInstanceUID": instance.sop_instance_uid},
+        )
+
+
+def _store_body(request: Request) -> JsonValue:
+    try:
+        body = json_request(request)
+    except OrthancError as error:
+        if error.code is not ErrorCode.BAD_FILE_FORMAT:
+            raise
+        text = read_body(request).decode("utf-8", "replace").strip()
+        if not text:
+            raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "Must provide a JSON value") from None
+        body = text
+    return body
+
+
+def _identifiers(body: JsonValue) -> list[str]:
+    if isinstance(body, dict):
+        if "Resources" not in body:
+            raise OrthancError(ErrorCode.BAD_FILE_FORMAT, _MISSING)
+        body = body["Resources"]
+    if isinstance(body, str):
+        return [body]
+    if not isinstance(body, list):
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "Expected a list of resources in the body")
+    found = [item.strip() for item in body if isinstance(item, str)]
+    if len(found) != len(body):
+        raise OrthancError(
+            ErrorCode.BAD_FILE_FORMAT, "Expected a list of strings (Orthanc identifiers)"
+        )
+    return list(dict.fromkeys(found))
+
+
+def resolve(tx: ReadTransaction, identifiers: Sequence[str]) -> tuple[Sequence[Resource], int]:
+    """The resources of any level with these identifiers, and how many instances they have.
+
+    :raises OrthancError: UNKNOWN_RESOURCE (404)
+    """
+    resources = []
+    instances = 0
+    for identifier in identifiers:
+        row = tx.lookup(identifier)
+        if row is None:
+            raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
+        resources.append(Resource(row.public_id, row.level))
+        if row.level is ResourceType.INSTANCE:
+            instances += 1
+        else:
+            size = tx.archive_size(row.public_id, row.level)
+            instances += 0 if size is None else size[0]
+    return resources, instances
+
+
+def _overridden(modality: RemoteModality, body: JsonValue) -> RemoteModality:
+    called = text_field(body, "CalledAet")
+    if called is not None:
+        modality = replace(modality, aet=checked_aet(called))
+    host = text_field(body, "Host")
+    if host is not None:
+        modality = replace(modality, host=host)
+    port = integer_field(body, "Port", modality.port)
+    if not 1 <= port <= 65535:
+        raise OrthancError(ErrorCode.PARAMETER_OUT_OF_RANGE, f"Bad TCP port in field: Port: {port}")
+    return replace(modality, port=port)
+
+
+def _originator(body: JsonValue) -> MoveOriginator | None:
+    aet = text_field(body, "MoveOriginatorAet")
+    if aet is None:
+        return None
+    message_id = integer_field(body, "MoveOriginatorID", 0)
+    if message_id not in _MESSAGE_IDS:
+        raise OrthancError(
+            ErrorCode.PARAMETER_OUT_OF_RANGE, "MoveOriginatorID must be in range [0..65535]"
+        )
+    return MoveOriginator(checked_aet(aet), message_id)
