@@ -18,6 +18,7 @@ from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser
 from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.documents import Documents
+from orthanc_tw.core.exports import ExportLog
 from orthanc_tw.core.find import Finder
 from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.metadata import Metadata
@@ -50,6 +51,7 @@ from orthanc_tw.rest.routes.archives import ArchiveRoutes
 from orthanc_tw.rest.routes.attachments import AttachmentRoutes
 from orthanc_tw.rest.routes.changes import ChangeRoutes
 from orthanc_tw.rest.routes.explorer import ExplorerRoutes
+from orthanc_tw.rest.routes.exports import ExportRoutes
 from orthanc_tw.rest.routes.find import FindRoutes
 from orthanc_tw.rest.routes.job_events import JobEventsRoutes
 from orthanc_tw.rest.routes.jobs import JobsRoutes
@@ -75,6 +77,7 @@ class Parts:
     """What the main service holds on to."""
 
     events: JobEventsRoutes
+    exports: ExportLog
     storage: FilesystemStorage
     store: InstanceStore
     engine: JobsEngineService
@@ -109,6 +112,7 @@ def make_parts(
         clock=time.time,
         observe=metrics.observe,
     )
+    exports = ExportLog(index, time.time, enabled=settings.exports_logged(configuration))
     engine = JobsEngineService(
         settings.jobs(configuration, jobs_enabled=jobs_enabled),
         [
@@ -137,7 +141,7 @@ def make_parts(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
         compress=configuration.boolean("HttpCompressionEnabled"),
     )
-    return Parts(events, storage, store, engine, metrics, RestRoot(providers, executor))
+    return Parts(events, exports, storage, store, engine, metrics, RestRoot(providers, executor))
 
 
 def route_providers(
@@ -203,6 +207,7 @@ def route_providers(
         LabelRoutes(index, levels),
         ReconstructRoutes(reconstructor, levels),
         ChangeRoutes(index, streamer.send_chunks),
+        ExportRoutes(index),
         FindRoutes(
             index, finder, browser, deleter, names, indexed, find_settings, streamer.send_chunks
         ),

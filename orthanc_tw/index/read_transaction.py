@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from orthanc_tw.index import archive as archive_sql
 from orthanc_tw.index import changes as changes_sql
 from orthanc_tw.index import expand as expand_sql
+from orthanc_tw.index import exports as exports_sql
 from orthanc_tw.index import jobs as jobs_sql
 from orthanc_tw.index.archive_tree import ArchiveTree
 from orthanc_tw.index.find import count_statement, find_statement
@@ -20,6 +21,8 @@ from orthanc_tw.index.gateway import (
     Change,
     ChangesPage,
     ExpandParts,
+    Export,
+    ExportsPage,
     FindQuery,
     JobRow,
     MetadataValue,
@@ -315,6 +318,14 @@ class SqliteReadTransaction:
     def last_change_seq(self) -> int:
         """The last number given, be the change deleted or not."""
         return int(self._execute(changes_sql.LAST_SEQ).fetchone()[0])
+
+    def exports(self, *, since: int, limit: int) -> ExportsPage:
+        """At most ``limit`` exports after ``since``."""
+        return exports_sql.exports_page(self._connection, since, limit)
+
+    def last_export(self) -> Export | None:
+        """The newest export that is still there."""
+        return exports_sql.last_export(self._connection)
 
     def global_property(self, name: str) -> str | None:
         """The value, or None."""
