@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from benchmarks.client import Connection, run
 from benchmarks.population import Instance, dicom_file, instances, labels
 from benchmarks.servers import Server
+from orthanc_tw.core.utc import utc_text
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.index.connection import IndexSettings, connect
 from orthanc_tw.index.gateway import (
@@ -35,12 +36,11 @@ from orthanc_tw.model.registries import Compression, MetadataType, OverwriteInst
 
 _CURSOR = "benchmark-studies"
 _BATCH = 50
-_DATE = "20260102T030405"
+_FIRST_S = 1_420_070_400
 _SIGNATURES = {level: MainDicomTags.from_configuration().signature(level) for level in ResourceType}
 _OWN_METADATA: dict[int, str] = {
     MetadataType.TRANSFER_SYNTAX: "1.2.840.10008.1.2.1",
     MetadataType.SOP_CLASS_UID: "1.2.840.10008.5.1.4.1.1.2",
-    MetadataType.RECEPTION_DATE: _DATE,
     MetadataType.REMOTE_AET: "",
     MetadataType.ORIGIN: "RestApi",
     MetadataType.REMOTE_IP: "127.0.0.1",
@@ -72,7 +72,7 @@ def load_index(folder: Path, studies: int, tell: Tell) -> Path:
             def write(tx: WriteTransaction, first: int = done, end: int = following) -> None:
                 for study in range(first, end):
                     _store(tx, study)
-                tx.mark_stable(older_than_s=2e9, date=_DATE, limit=100 * _BATCH)
+                tx.mark_stable(older_than_s=2e9, date=_date(end), limit=100 * _BATCH)
                 tx.set_global_property(_CURSOR, str(end))
 
             (result,) = writer.run([write])
@@ -105,14 +105,20 @@ def _sync(path: Path) -> None:
 
 def _store(tx: WriteTransaction, study: int) -> None:
     for instance in instances(study):
-        tx.store_instance(_new_instance(instance), StorageLimits())
+        tx.store_instance(_new_instance(study, instance), StorageLimits())
     row = tx.lookup(instance.identifiers.public_id(ResourceType.STUDY))
     assert row is not None
     for label in labels(study):
         tx.add_label(row.internal_id, label)
 
 
-def _new_instance(instance: Instance) -> NewInstance:
+def _date(study: int) -> str:
+    """When it was received: an hour after the study before."""
+    return utc_text(_FIRST_S + 3600 * study)
+
+
+def _new_instance(study: int, instance: Instance) -> NewInstance:
+    date = _date(study)
     public_ids = instance.identifiers.public_ids()
     number = instance.tags[ResourceType.INSTANCE]["0020,0013"]
     resources = []
@@ -120,6 +126,7 @@ def _new_instance(instance: Instance) -> NewInstance:
         metadata: dict[int, str] = {MetadataType.MAIN_DICOM_TAGS_SIGNATURE: _SIGNATURES[level]}
         if level is ResourceType.INSTANCE:
             metadata.update(_OWN_METADATA)
+            metadata[MetadataType.RECEPTION_DATE] = date
             metadata[MetadataType.INDEX_IN_SERIES] = number
         resources.append(NewResource(level, public_id, instance.tags[level], metadata))
     digest = public_ids[3].replace("-", "")[:32]
@@ -127,8 +134,8 @@ def _new_instance(instance: Instance) -> NewInstance:
         resources,
         # From the identifier, so that the same study is stored in the same way twice.
         Attachment(str(uuid.UUID(digest)), 1, 1048, digest, 1048, digest, Compression.NONE),
-        _DATE,
-        1_700_000_000.0,
+        date,
+        float(_FIRST_S),
         OverwriteInstances.NEVER,
     )
 

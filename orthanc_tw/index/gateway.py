@@ -182,9 +182,27 @@ class TagConstraint:
 
 
 @dataclass(frozen=True, slots=True)
-class FindQuery:
-    """What the index alone can answer of ``/tools/find``; ordered by public identifier.
+class OrderKey:
+    """One criterion of ``OrderBy``: a tag ``gggg,eeee`` or the number of a metadata.
 
+    A tag is that of the resource itself or of its nearest ancestor that has it.
+
+    :ivar cast: ``Text``, ``Int`` or ``Float``
+    :ivar level: the one level that keeps the tag, None if there are several or none
+    """
+
+    tag: str | None
+    metadata: int | None
+    cast: str
+    descending: bool
+    level: ResourceType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindQuery:
+    """What the index alone can answer of ``/tools/find``.
+
+    Ordered by ``order`` and then by arrival, or by public identifier if there is none.
     ``after`` is the key to page by: only identifiers greater than it. ``since`` is
     Orthanc's offset, counted after the constraints. ``limit`` 0 is no limit.
     ``parent`` restricts to descendants of a public identifier at the given level.
@@ -195,6 +213,7 @@ class FindQuery:
     labels: Sequence[str] = ()
     labels_constraint: str = "All"
     parent: tuple[ResourceType, str] | None = None
+    order: Sequence[OrderKey] = ()
     after: str | None = None
     since: int = 0
     limit: int = 0

@@ -15,7 +15,7 @@ from orthanc_tw.index import expand as expand_sql
 from orthanc_tw.index import exports as exports_sql
 from orthanc_tw.index import jobs as jobs_sql
 from orthanc_tw.index.archive_tree import ArchiveTree
-from orthanc_tw.index.find import count_statement, find_statement
+from orthanc_tw.index.find import count_statement, find_statement, level_count
 from orthanc_tw.index.gateway import (
     Attachment,
     Change,
@@ -41,6 +41,17 @@ from orthanc_tw.index.rows import (
 from orthanc_tw.model.levels import ResourceType
 
 _ROW = "internal_id, public_id, level, parent_id"
+_PAGE = f"SELECT {_ROW} FROM resources WHERE level = ? AND public_id"
+_PAGE_ORDER = " ORDER BY public_id LIMIT ? OFFSET ?"
+#: Offsets up to which it is quicker to walk.
+_SKIPPED = 500
+# Where the page begins that starts with so many resources before it, and how many of them
+# come after that place.
+_PLACE = """
+SELECT prefix, ? - (total - amount) FROM (
+  SELECT prefix, amount, sum(amount) OVER (ORDER BY prefix) AS total FROM ranks WHERE level = ?
+) WHERE total > ? ORDER BY prefix LIMIT 1
+"""
 #: Rows up to which a list is fetched as one text.
 _SHORT = 2000
 _COUNTS = "count_patients, count_studies, count_series, count_instances"
@@ -156,28 +167,34 @@ class SqliteReadTransaction:
         self, level: ResourceType, *, after: str | None = None, since: int = 0, limit: int = 0
     ) -> Sequence[ResourceRow]:
         """Resources of a level ordered by public identifier."""
-        return self._rows(
-            f"SELECT {_ROW} FROM resources WHERE level = ? AND public_id > ?"
-            " ORDER BY public_id LIMIT ? OFFSET ?",
-            (int(level), after or "", limit or -1, since),
-            limit,
-        )
+        comparison, first = "> ?", after or ""
+        if since > _SKIPPED and after is None:
+            # Counted, not walked over: the page begins in one of 4096 places.
+            place = self._execute(_PLACE, (since, int(level), since)).fetchone()
+            if place is None:
+                return []
+            comparison = ">= ?"
+            first, since = place
+        parameters = (int(level), first, limit or -1, since)
+        return self._rows(f"{_PAGE} {comparison}{_PAGE_ORDER}", parameters, limit)
 
     def find(self, query: FindQuery) -> Sequence[ResourceRow]:
         """See `orthanc_tw.index.find`. Raises ValueError for an unknown ``labels_constraint``."""
+        if not (query.constraints or query.labels or query.parent or query.order):
+            return self.page(query.level, after=query.after, since=query.since, limit=query.limit)
         statement = find_statement(self._connection, query, trigrams=self._trigrams)
-        return self._rows(statement.sql, statement.parameters, query.limit)
+        rows = self._rows(statement.sql, statement.parameters, query.limit)
+        if statement.is_partial and len(rows) < query.limit:
+            whole = find_statement(self._connection, query, trigrams=self._trigrams, walk=False)
+            rows = self._rows(whole.sql, whole.parameters, query.limit)
+        return rows
 
     def count(self, query: FindQuery) -> int:
         """Number of matches; paging does not count."""
         if not query.constraints and not query.labels and query.parent is None:
-            return self._level_count(query.level)
+            return level_count(self._connection, query.level)
         statement = count_statement(self._connection, query, trigrams=self._trigrams)
         return int(self._execute(statement.sql, statement.parameters).fetchone()[0])
-
-    def _level_count(self, level: ResourceType) -> int:
-        row = self._execute(f"SELECT {_COUNTS} FROM counters").fetchone()
-        return int(row[level - 1])
 
     def lookup_identifier(self, tag: str, value: str) -> Sequence[ResourceRow]:
         """Resources with this identifier, in any case.

@@ -40,6 +40,32 @@ CREATE INDEX resources_by_parent ON resources(parent_id, public_id);
 CREATE INDEX resources_unstable ON resources(unstable_since_s, level DESC)
   WHERE unstable_since_s IS NOT NULL;
 
+-- The studies that changed last: what a list in a browser begins with.
+CREATE INDEX studies_by_update ON resources(last_update) WHERE level = 2;
+
+-- How many resources of a level have a public identifier that begins so: what a page that is
+-- asked for by its number skips over.
+CREATE TABLE ranks (
+  -- as in resources
+  level INTEGER NOT NULL,
+  -- first three characters of public_id
+  prefix TEXT NOT NULL,
+  -- resources, 0 where all are gone
+  amount INTEGER NOT NULL,
+  PRIMARY KEY (level, prefix)
+) WITHOUT ROWID;
+CREATE TRIGGER ranks_insert AFTER INSERT ON resources
+BEGIN
+  INSERT INTO ranks (level, prefix, amount)
+    VALUES (NEW.level, substr(NEW.public_id, 1, 3), 1)
+    ON CONFLICT (level, prefix) DO UPDATE SET amount = amount + 1;
+END;
+CREATE TRIGGER ranks_delete AFTER DELETE ON resources
+BEGIN
+  UPDATE ranks SET amount = amount - 1
+    WHERE level = OLD.level AND prefix = substr(OLD.public_id, 1, 3);
+END;
+
 -- The wide part of a resource, one row each, read only when it is shown.
 CREATE TABLE resource_data (
   -- the resource

@@ -1,4 +1,4 @@
--- The log of exports.
+-- The log of exports, pages by number, and the newest studies.
 
 -- /exports (LogExportedResources): what was sent, to whom. Text, for it outlives its resources.
 CREATE TABLE exports (
@@ -21,3 +21,31 @@ CREATE TABLE exports (
   -- SOPInstanceUID, '' but for an instance
   sop_instance_uid TEXT NOT NULL
 );
+
+-- The studies that changed last: what a list in a browser begins with.
+CREATE INDEX studies_by_update ON resources(last_update) WHERE level = 2;
+
+-- How many resources of a level have a public identifier that begins so: what a page that is
+-- asked for by its number skips over.
+CREATE TABLE ranks (
+  -- as in resources
+  level INTEGER NOT NULL,
+  -- first three characters of public_id
+  prefix TEXT NOT NULL,
+  -- resources, 0 where all are gone
+  amount INTEGER NOT NULL,
+  PRIMARY KEY (level, prefix)
+) WITHOUT ROWID;
+INSERT INTO ranks (level, prefix, amount)
+  SELECT level, substr(public_id, 1, 3), count(*) FROM resources GROUP BY 1, 2;
+CREATE TRIGGER ranks_insert AFTER INSERT ON resources
+BEGIN
+  INSERT INTO ranks (level, prefix, amount)
+    VALUES (NEW.level, substr(NEW.public_id, 1, 3), 1)
+    ON CONFLICT (level, prefix) DO UPDATE SET amount = amount + 1;
+END;
+CREATE TRIGGER ranks_delete AFTER DELETE ON resources
+BEGIN
+  UPDATE ranks SET amount = amount - 1
+    WHERE level = OLD.level AND prefix = substr(OLD.public_id, 1, 3);
+END;
