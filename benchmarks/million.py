@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import tempfile
 import threading
@@ -27,6 +28,8 @@ from benchmarks.servers import Server, start_ours, start_reference
 from orthanc_tw.model.identifiers import hash_identifier
 
 CLIENTS = 8
+#: A workload ends after so long, however few requests it has done.
+LONGEST_S = 15.0
 #: What is to hold at a million, milliseconds: median and 99th percentile.
 TARGET_MS = (50.0, 200.0)
 
@@ -223,7 +226,11 @@ def measure(server: Server, workload: Workload, studies: int, requests: int) -> 
     lock = threading.Lock()
     times: list[float] = []
 
+    deadline = math.inf
+
     def ask(connection: Connection, number: int) -> None:
+        if time.monotonic() > deadline and len(times) >= CLIENTS:
+            return
         method, path, body = workload.make(number, studies)
         started = time.perf_counter()
         connection.request(method, path, body, keep=False)
@@ -231,12 +238,18 @@ def measure(server: Server, workload: Workload, studies: int, requests: int) -> 
         with lock:
             times.append(1000 * elapsed)
 
-    warm = range(CLIENTS)
-    run(server.port, CLIENTS, warm, ask)
+    run(server.port, CLIENTS, range(CLIENTS), ask)
     times.clear()
+    deadline = time.monotonic() + LONGEST_S
     run(server.port, CLIENTS, range(CLIENTS, CLIENTS + requests), ask)
     times.sort()
-    return Figures(statistics.median(times), times[min(len(times) - 1, len(times) * 99 // 100)])
+    figures = Figures(statistics.median(times), times[min(len(times) - 1, len(times) * 99 // 100)])
+    tell(f"  {server.name}, {workload.name}: {figures.median:.1f} {figures.percentile_99:.1f}")
+    return figures
+
+
+def no_server(folder: Path, **how: object) -> None:
+    """Nothing to compare with."""
 
 
 @contextmanager
@@ -254,7 +267,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.million", description=__doc__)
     parser.add_argument("--folder", type=Path, help="where the databases are kept")
     parser.add_argument("--studies", type=int, default=100_000)
-    parser.add_argument("--reference", type=int, default=10_000, help="studies in Orthanc")
+    parser.add_argument(
+        "--reference", type=int, default=10_000, help="studies in Orthanc, 0 for none"
+    )
     parser.add_argument("--only", default="", help="workloads whose name has this")
     parser.add_argument("--smoke", action="store_true", help="few rows, figures meaningless")
     options = parser.parse_args()
@@ -273,10 +288,13 @@ def main() -> None:
                 assert server is not None
                 return {w.name: measure(server, w, count, requests[w.name]) for w in chosen}
 
-        large, small, theirs = ours(studies), ours(reference), {}
+        large = ours(studies)
+        small = ours(reference) if reference else {}
+        theirs: dict[str, Figures] = {}
         base = folder / f"orthanc-{reference}"
         # Filled without waiting for the disk: reading is what is measured.
-        with running(start_reference(base, keep=True, options={"SyncStorageArea": False})) as other:
+        start = start_reference if reference else no_server
+        with running(start(base, keep=True, options={"SyncStorageArea": False})) as other:
             if other is not None:
                 fill(other, base / "studies", reference, tell)
                 theirs = {
@@ -306,7 +324,7 @@ def report(
     for workload in workloads:
         name = workload.name
         line = f"{name:48}"
-        for figures in (large[name], small[name], theirs.get(name)):
+        for figures in (large[name], small.get(name), theirs.get(name)):
             line += f"{figures.median:9.1f}{figures.percentile_99:9.1f}" if figures else " " * 18
         if name in theirs:
             line += f"{theirs[name].median / small[name].median:8.2f}"

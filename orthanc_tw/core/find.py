@@ -39,7 +39,7 @@ class FindSettings:
     limit_instances: int = 0
     files_allowed: bool = True
     candidates_per_slice: int = 1000
-    rows_per_slice: int = 5000
+    rows_per_slice: int = 2000
     files_per_slice: int = 100
     maximum_ordered: int = 100_000
 

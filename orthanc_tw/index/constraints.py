@@ -21,17 +21,30 @@ from orthanc_tw.index.rows import to_json
 from orthanc_tw.model.levels import ResourceType
 
 _IDENTIFIERS = "SELECT internal_id, value FROM identifiers WHERE tag ="
+# FTS5 has the candidates; that they match is seen in the identifiers, which are at hand.
+_BY_TRIGRAMS = f"""
+SELECT i.internal_id FROM (
+  SELECT rowid / {TRIGRAM_STRIDE} AS number FROM trigrams
+  WHERE trigrams MATCH ? AND rowid % {TRIGRAM_STRIDE} = ?
+) m CROSS JOIN identifiers i ON i.internal_id = m.number
+WHERE i.tag = ? AND i.value GLOB ?
+"""
 _LAST_CHARACTER = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
-    """SQL that gives ``internal_id`` of resources of ``level``, by an index also ``value``."""
+    """SQL that gives ``internal_id`` of resources of ``level``, by an index also ``value``.
+
+    :ivar constraint: what it answers; of a case-sensitive one it finds too much
+    :ivar answers_labels: whether it answers all that the query asks of labels
+    """
 
     level: ResourceType
     sql: str
     parameters: tuple[object, ...]
     constraint: TagConstraint | None = None
+    answers_labels: bool = False
 
 
 def in_value_order(driver: Driver) -> bool:
@@ -62,8 +75,12 @@ def literal_prefix(wildcard: str) -> str:
     return wildcard
 
 
-def _has_trigram(wildcard: str) -> bool:
-    return any(len(run) >= 3 for run in wildcard.replace("?", "*").split("*"))
+def _phrases(wildcard: str) -> str:
+    """What FTS5 is to look for: each run of at least three characters; '' if there is none."""
+    if "\0" in wildcard:
+        return ""
+    runs = (run for run in wildcard.replace("?", "*").split("*") if len(run) >= 3)
+    return " AND ".join('"' + run.replace('"', '""') + '"' for run in runs)
 
 
 def identifier_driver(constraint: TagConstraint, trigrams: bool) -> Driver | None:
@@ -81,13 +98,10 @@ def identifier_driver(constraint: TagConstraint, trigrams: bool) -> Driver | Non
         pattern = glob_pattern(wildcard)
         prefix = literal_prefix(wildcard)
         slot = TRIGRAM_SLOTS.get(constraint.tag)
-        if not prefix and trigrams and slot is not None and _has_trigram(wildcard):
+        phrases = _phrases(wildcard)
+        if not prefix and trigrams and slot is not None and phrases:
             return Driver(
-                constraint.level,
-                f"SELECT rowid / {TRIGRAM_STRIDE} AS internal_id FROM trigrams"
-                f" WHERE value GLOB ? AND rowid % {TRIGRAM_STRIDE} = ?",
-                (pattern, slot),
-                constraint,
+                constraint.level, _BY_TRIGRAMS, (phrases, slot, *parameters, pattern), constraint
             )
         if prefix:
             sql += " AND value >= ? AND value < ?"
@@ -171,9 +185,11 @@ def label_driver(query: FindQuery) -> Driver | None:
     """How an index answers the labels: for several that are all to be there, the first of them."""
     if not query.labels or query.labels_constraint == "None":
         return None
-    labels = query.labels[:1] if query.labels_constraint == "All" else query.labels
+    is_any = query.labels_constraint == "Any"
+    labels = query.labels if is_any else query.labels[:1]
     return Driver(
         query.level,
         "SELECT DISTINCT internal_id FROM labels WHERE label IN (SELECT value FROM json_each(?))",
         (to_json(list(labels)),),
+        answers_labels=is_any or len(query.labels) == 1,
     )

@@ -33,6 +33,7 @@ MAXIMUM_BOUND = 50_000
 _FAN_OUT = {ResourceType.PATIENT: 2, ResourceType.STUDY: 4, ResourceType.SERIES: 50}
 #: Guess of the share of resources that a constraint without an index lets through.
 _UNKNOWN_SHARE = 0.1
+_NUMBERS = "SELECT value AS internal_id FROM json_each(?)"
 _LEVEL_COUNTS = "SELECT count_patients, count_studies, count_series, count_instances FROM counters"
 
 
@@ -73,17 +74,37 @@ def level_count(connection: sqlite3.Connection, level: ResourceType) -> int:
     return int(row[level - 1])
 
 
-def _count(
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A driver that was run up to a bound.
+
+    :ivar count: its matches, at most the bound
+    :ivar resources: how many resources of the query's level that may be
+    :ivar numbers: the matches, as a JSON list
+    """
+
+    driver: Driver
+    count: int
+    resources: float
+    numbers: str
+
+    def found(self) -> Driver:
+        """The same without looking again."""
+        return replace(self.driver, sql=_NUMBERS, parameters=(self.numbers,))
+
+
+def _run(
     connection: sqlite3.Connection, driver: Driver, level: ResourceType, bound: int
-) -> tuple[int, float]:
-    """Matches of a driver up to a bound, and how many resources of ``level`` that may be."""
-    (count,) = connection.execute(
-        f"SELECT count(*) FROM ({driver.sql} LIMIT {bound})", driver.parameters
+) -> _Candidate:
+    count, numbers = connection.execute(
+        "SELECT count(*), json_group_array(internal_id)"
+        f" FROM (SELECT internal_id FROM ({driver.sql}) LIMIT {bound})",
+        driver.parameters,
     ).fetchone()
     resources = float(count)
     for above in range(driver.level, level):
         resources *= _FAN_OUT[ResourceType(above)]
-    return int(count), resources
+    return _Candidate(driver, int(count), resources, numbers)
 
 
 def _choose(
@@ -110,16 +131,16 @@ def _choose(
     if streams:
         # Where both ways cost the same, if this is the only constraint.
         bound = max(BOUND, min(math.isqrt((query.since + query.limit) * total), MAXIMUM_BOUND))
-    counts = [_count(connection, driver, query.level, bound) for driver in drivers]
-    fewest, number = min((resources, n) for n, (_, resources) in enumerate(counts))
+    tried = [_run(connection, driver, query.level, bound) for driver in drivers]
+    best = min(tried, key=lambda candidate: candidate.resources)
+    cut = best.count >= bound
     if not streams:
-        return drivers[number]
+        return best.driver if cut else best.found()
     in_order = float(query.since + query.limit) * (1 / _UNKNOWN_SHARE) ** others
-    for count, resources in counts:
-        if count < bound:
-            in_order *= max(total / max(resources, 1.0), 1.0)
-    cut = all(count >= bound for count, _ in counts)
-    return None if cut or min(in_order, total) < fewest else drivers[number]
+    for candidate in tried:
+        if candidate.count < bound:
+            in_order *= max(total / max(candidate.resources, 1.0), 1.0)
+    return None if cut or min(in_order, total) < best.resources else best.found()
 
 
 def _joins(start: ResourceType, lowest: ResourceType, highest: ResourceType) -> str:
@@ -172,8 +193,11 @@ def _body(
     others = sum(driver is None for _, driver in answered) + (query.labels_constraint == "None")
     streams = bool(query.limit) and (not query.order or walk is not None)
     drivers = [driver for driver in candidates if driver is not None]
-    driver = _choose(connection, query, drivers, others, streams)
-    walks = driver is None and walk is not None
+    driver = None
+    # A walk over what the only constraint matches is the best that there is.
+    if walk is None or drivers != [walk.driver]:
+        driver = _choose(connection, query, drivers, others, streams)
+    walks = walk is not None and (driver is None or walk.follows(driver))
     if walks and walk is not None:
         driver = walk.driver
     start = query.level if driver is None else driver.level
@@ -209,8 +233,9 @@ def _body(
         conditions.append(condition)
         tail += more
     labels, more = label_filter(query)
-    conditions += labels
-    tail += more
+    if driver is None or not driver.answers_labels:
+        conditions += labels
+        tail += more
     where = " AND ".join(conditions)
     repeats = max(levels) > query.level
     return _Body(f"{sql} WHERE {where or '1 = 1'}", (*parameters, *tail), repeats, walks)
@@ -256,6 +281,12 @@ def count_statement(
     if query.parent is not None and query.parent[0] > query.level:
         return Statement("SELECT 0", ())
     unpaged = replace(query, order=(), after=None, since=0, limit=0)
+    only = query.constraints[0] if len(query.constraints) == 1 else None
+    is_plain = only is not None and not is_universal(only) and not only.case_sensitive
+    if only is not None and is_plain and only.level is query.level:
+        driver = identifier_driver(only, trigrams)
+        if driver is not None and not query.labels and query.parent is None:
+            return Statement(f"SELECT count(*) FROM ({driver.sql})", driver.parameters)
     body = _body(connection, unpaged, trigrams)
     what = f"DISTINCT r{int(query.level)}.internal_id" if body.repeats else "*"
     return Statement(f"SELECT count({what}) {body.sql}", body.parameters)

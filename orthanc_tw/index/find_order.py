@@ -47,6 +47,10 @@ class Walk:
     driver: Driver
     is_whole: bool
 
+    def follows(self, driver: Driver) -> bool:
+        """Whether it is over what that driver matches."""
+        return driver.constraint is not None and driver.constraint is self.driver.constraint
+
 
 def order_walk(
     connection: sqlite3.Connection, query: FindQuery, total: int, *, trigrams: bool

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from orthanc_tw.index import archive as archive_sql
 from orthanc_tw.index import changes as changes_sql
@@ -45,13 +47,11 @@ _PAGE = f"SELECT {_ROW} FROM resources WHERE level = ? AND public_id"
 _PAGE_ORDER = " ORDER BY public_id LIMIT ? OFFSET ?"
 #: Offsets up to which it is quicker to walk.
 _SKIPPED = 500
-# Where the page begins that starts with so many resources before it, and how many of them
-# come after that place.
-_PLACE = """
-SELECT prefix, ? - (total - amount) FROM (
-  SELECT prefix, amount, sum(amount) OVER (ORDER BY prefix) AS total FROM ranks WHERE level = ?
-) WHERE total > ? ORDER BY prefix LIMIT 1
+_AMOUNTS = """
+SELECT json_group_array(amount)
+FROM (SELECT amount FROM ranks WHERE level = ? ORDER BY prefix LIMIT -1)
 """
+_PREFIX = "SELECT prefix FROM ranks WHERE level = ? ORDER BY prefix LIMIT 1 OFFSET ?"
 #: Rows up to which a list is fetched as one text.
 _SHORT = 2000
 _COUNTS = "count_patients, count_studies, count_series, count_instances"
@@ -170,13 +170,23 @@ class SqliteReadTransaction:
         comparison, first = "> ?", after or ""
         if since > _SKIPPED and after is None:
             # Counted, not walked over: the page begins in one of 4096 places.
-            place = self._execute(_PLACE, (since, int(level), since)).fetchone()
+            place = self._place(level, since)
             if place is None:
                 return []
             comparison = ">= ?"
             first, since = place
         parameters = (int(level), first, limit or -1, since)
         return self._rows(f"{_PAGE} {comparison}{_PAGE_ORDER}", parameters, limit)
+
+    def _place(self, level: ResourceType, since: int) -> tuple[str, int] | None:
+        """Where to begin, and how many to pass over from there, to have passed over ``since``."""
+        (text,) = self._execute(_AMOUNTS, (int(level),)).fetchone()
+        totals = list(accumulate(json.loads(text)))
+        place = bisect_right(totals, since)
+        if place == len(totals):
+            return None
+        (prefix,) = self._execute(_PREFIX, (int(level), place)).fetchone()
+        return prefix, since - (totals[place - 1] if place else 0)
 
     def find(self, query: FindQuery) -> Sequence[ResourceRow]:
         """See `orthanc_tw.index.find`. Raises ValueError for an unknown ``labels_constraint``."""
