@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +91,27 @@ def memory_mb(pid: int) -> float:
 
 
 class Server:
-    """A server process under test."""
+    """A server process under test.
 
-    def __init__(self, name: str, command: list[str], folder: Path) -> None:
+    :param keep: use what is in the folder, and leave it there
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        folder: Path,
+        *,
+        keep: bool = False,
+        options: Mapping[str, object] | None = None,
+    ) -> None:
         self.name = name
         self._folder = folder
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        self.port, path = write_configuration(folder, OPTIONS)
+        self._keep = keep
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.port, path = write_configuration(folder, {**OPTIONS, **(options or {})})
         self._log = (folder / "log").open("wb")
         started = time.perf_counter()
         self._process = subprocess.Popen(
@@ -115,7 +129,7 @@ class Server:
         return memory_mb(self._process.pid)
 
     def stop(self) -> None:
-        """End the process and remove its folder."""
+        """End the process and remove its folder, unless that is kept."""
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(20)
@@ -123,19 +137,20 @@ class Server:
             self._process.kill()
             self._process.wait()
         self._log.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if not self._keep:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def start_ours(folder: Path) -> Server:
-    """This server, as its users start it."""
+def start_ours(folder: Path, **how: Any) -> Server:
+    """This server, as its users start it; ``how`` is for `Server`."""
     command = [sys.executable, "-m", "twisted.scripts.twistd"]
     twistd = Path(sys.executable).with_name("twistd")
     if twistd.exists():
         command = [str(twistd)]
-    return Server("orthanc-tw", [*command, "--nodaemon", "--pidfile=", "orthanc"], folder)
+    return Server("orthanc-tw", [*command, "--nodaemon", "--pidfile=", "orthanc"], folder, **how)
 
 
-def start_reference(folder: Path) -> Server | None:
+def start_reference(folder: Path, **how: Any) -> Server | None:
     """Debian's Orthanc, or None if it is not installed."""
     path = shutil.which("Orthanc", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    return Server("Orthanc", [path], folder) if path else None
+    return Server("Orthanc", [path], folder, **how) if path else None

@@ -32,6 +32,7 @@ from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser
 from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.documents import Documents
+from orthanc_tw.core.exports import ExportLog
 from orthanc_tw.core.find import Finder
 from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.metadata import Metadata
@@ -66,6 +67,7 @@ from orthanc_tw.rest.routes.archives import ArchiveRoutes
 from orthanc_tw.rest.routes.attachments import AttachmentRoutes
 from orthanc_tw.rest.routes.changes import ChangeRoutes
 from orthanc_tw.rest.routes.explorer import ExplorerRoutes
+from orthanc_tw.rest.routes.exports import ExportRoutes
 from orthanc_tw.rest.routes.find import FindRoutes
 from orthanc_tw.rest.routes.job_events import JobEventsRoutes
 from orthanc_tw.rest.routes.job_outputs import JobOutputRoutes
@@ -93,6 +95,7 @@ class Parts:
     """What the main service holds on to."""
 
     events: JobEventsRoutes
+    exports: ExportLog
     storage: FilesystemStorage
     store: InstanceStore
     engine: JobsEngineService
@@ -150,6 +153,7 @@ def make_parts(
         configuration, modalities, network.pool, index, storage, store, runtime, in_thread
     )
     reporter = CommitmentReporter(lambda: modalities, network.pool)
+    exports = ExportLog(index, time.time, enabled=settings.exports_logged(configuration))
     engine = JobsEngineService(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
         [
@@ -194,7 +198,7 @@ def make_parts(
         compress=configuration.boolean("HttpCompressionEnabled"),
     )
     root = RestRoot(providers, executor)
-    return Parts(events, storage, store, engine, metrics, root, workers, network)
+    return Parts(events, exports, storage, store, engine, metrics, root, workers, network)
 
 
 def route_providers(
@@ -261,6 +265,7 @@ def route_providers(
         LabelRoutes(index, levels),
         ReconstructRoutes(reconstructor, levels),
         ChangeRoutes(index, streamer.send_chunks),
+        ExportRoutes(index),
         FindRoutes(
             index, finder, browser, deleter, names, indexed, find_settings, streamer.send_chunks
         ),

@@ -138,6 +138,11 @@ def files_allowed(configuration: Configuration) -> bool:
     return configuration.text("StorageAccessOnFind") != "Never"
 
 
+def exports_logged(configuration: Configuration) -> bool:
+    """``LogExportedResources``; a database that is only read takes no log."""
+    return configuration.boolean("LogExportedResources") and not configuration.boolean("ReadOnly")
+
+
 def browse(configuration: Configuration) -> BrowseSettings:
     """Settings of the listings."""
     return BrowseSettings(files_allowed=files_allowed(configuration))

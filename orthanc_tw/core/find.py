@@ -29,13 +29,17 @@ class FindSettings:
     :ivar limit_results: ``LimitFindResults``; 0 is no limit
     :ivar limit_instances: ``LimitFindInstances``; 0 is no limit
     :ivar files_allowed: ``StorageAccessOnFind`` is not ``Never``
-    :ivar maximum_ordered: most resources that are put in order for ``OrderBy``
+    :ivar candidates_per_slice: of what is filtered here, after the index
+    :ivar rows_per_slice: of what the index alone finds
+    :ivar maximum_ordered: most resources that are put in order for ``OrderBy`` at once, where
+        no limit is set
     """
 
     limit_results: int = 0
     limit_instances: int = 0
     files_allowed: bool = True
     candidates_per_slice: int = 1000
+    rows_per_slice: int = 2000
     files_per_slice: int = 100
     maximum_ordered: int = 100_000
 
@@ -85,6 +89,30 @@ class Finder:
         return total
 
     async def _ordered(self, search: Search) -> Sequence[Sequence[ResourceRow]]:
+        if search.criteria.is_void:
+            return []
+        if search.criteria.is_for_the_index:
+            rows = await self._ordered_by_index(search)
+        else:
+            rows = await self._ordered_here(search)
+        size = self._settings.files_per_slice
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+    async def _ordered_by_index(self, search: Search) -> Sequence[ResourceRow]:
+        most = self._settings.maximum_ordered
+
+        def read(tx: ReadTransaction) -> Sequence[ResourceRow]:
+            query = _query(tx, search)
+            if query is None:
+                return []
+            limit = min(search.limit or most + 1, most + 1)
+            return tx.find(replace(query, order=search.order, since=search.since, limit=limit))
+
+        rows = await self._index.read(read)
+        self._check_ordered(len(rows))
+        return rows
+
+    async def _ordered_here(self, search: Search) -> Sequence[ResourceRow]:
         found = []
         async for page in self._by_identifier(replace(search, since=0, limit=0)):
 
@@ -94,24 +122,25 @@ class Finder:
                 return order_values(tx, page, search.order)
 
             found.extend(await self._index.read(read))
-            if len(found) > self._settings.maximum_ordered:
-                raise OrthancError(
-                    ErrorCode.BAD_REQUEST,
-                    f'Field "OrderBy": more than {self._settings.maximum_ordered} resources '
-                    "match, which are too many to be ordered",
-                )
+            self._check_ordered(len(found))
         rows = sorted_rows(found, search.order)
         end = search.since + search.limit if search.limit else None
-        rows = rows[search.since : end]
-        size = self._settings.files_per_slice
-        return [rows[start : start + size] for start in range(0, len(rows), size)]
+        return rows[search.since : end]
+
+    def _check_ordered(self, count: int) -> None:
+        if count > self._settings.maximum_ordered:
+            raise OrthancError(
+                ErrorCode.BAD_REQUEST,
+                f'Field "OrderBy": more than {self._settings.maximum_ordered} resources '
+                "match, which are too many to be ordered",
+            )
 
     async def _by_identifier(self, search: Search) -> AsyncIterator[Sequence[ResourceRow]]:
         criteria = search.criteria
         if criteria.is_void or (criteria.in_file and not self._settings.files_allowed):
             return
         exact = criteria.is_for_the_index
-        size = self._settings.candidates_per_slice
+        size = self._settings.rows_per_slice if exact else self._settings.candidates_per_slice
         if criteria.in_file:
             size = self._settings.files_per_slice
         skip = 0 if exact else search.since

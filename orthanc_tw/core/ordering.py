@@ -1,4 +1,7 @@
-"""``OrderBy``: the values that resources are ordered by, and the order itself."""
+"""``OrderBy`` of what the index alone cannot find: the values, and the order itself.
+
+The same order as that of the index (`orthanc_tw.index.find_order`).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from orthanc_tw.core.requested import main_tag
-from orthanc_tw.core.search import OrderKey
-from orthanc_tw.index.gateway import ExpandParts, ReadTransaction, ResourceRow
+from orthanc_tw.index.gateway import ExpandParts, OrderKey, ReadTransaction, ResourceRow
 from orthanc_tw.model.levels import ResourceType
 
 Keyed = tuple[ResourceRow, list[str | None]]

@@ -16,6 +16,18 @@ from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import ContentType, MetadataType
 
+# Plain numbers: the operators of a Flag take longer than all the rest.
+_ATTACHMENTS = Content.ATTACHMENTS.value
+_CHILDREN = Content.CHILDREN.value
+_IS_PROTECTED = Content.IS_PROTECTED.value
+_IS_STABLE = Content.IS_STABLE.value
+_LABELS = Content.LABELS.value
+_LEGACY = Content.LEGACY.value
+_MAIN_DICOM_TAGS = Content.MAIN_DICOM_TAGS.value
+_METADATA = Content.METADATA.value
+_PARENT = Content.PARENT.value
+_STATUS = Content.STATUS.value
+
 
 def attachment_json(attachment: Attachment) -> JsonObject:
     """An attachment, as in ``Attachments`` and ``/attachments/{name}/info``."""
@@ -34,32 +46,32 @@ def resource_json(record: ResourceRecord, view: View, names: Names) -> JsonObjec
 
     :param names: names of metadata
     """
-    level, content = record.level, view.content
+    level, content = record.level, view.bits
     answer: JsonObject = {"ID": record.public_id, "Type": level.label}
-    if Content.MAIN_DICOM_TAGS in content:
+    if content & _MAIN_DICOM_TAGS:
         answer["MainDicomTags"] = format_main_tags(_main_tags(record), view.format)
         if level is ResourceType.STUDY:
             patient = record.ancestors_tags.get(ResourceType.PATIENT, {})
             answer["PatientMainDicomTags"] = format_main_tags(patient, view.format)
-    if Content.PARENT in content and level.parent is not None:
+    if content & _PARENT and level.parent is not None:
         answer[f"Parent{level.parent.label}"] = record.parent_public_id
-    if Content.CHILDREN in content and level.children_label is not None:
+    if content & _CHILDREN and level.children_label is not None:
         answer[level.children_label] = list(record.children)
-    if Content.LABELS in content:
+    if content & _LABELS:
         answer["Labels"] = sorted(record.labels)
-    if Content.IS_STABLE in content and level is not ResourceType.INSTANCE:
+    if content & _IS_STABLE and level is not ResourceType.INSTANCE:
         answer["IsStable"] = record.is_stable
-    if Content.IS_PROTECTED in content and level is ResourceType.PATIENT:
+    if content & _IS_PROTECTED and level is ResourceType.PATIENT:
         answer["IsProtected"] = record.is_protected
-    if Content.STATUS in content and level is ResourceType.SERIES:
+    if content & _STATUS and level is ResourceType.SERIES:
         answer["Status"] = _status(record)
-    if Content.METADATA in content:
+    if content & _METADATA:
         answer["Metadata"] = {
             names.label(number): item.value for number, item in sorted(record.metadata.items())
         }
-    if Content.ATTACHMENTS in content:
+    if content & _ATTACHMENTS:
         answer["Attachments"] = [attachment_json(item) for item in record.attachments]
-    if Content.LEGACY in content:
+    if content & _LEGACY:
         answer.update(_legacy(record))
     return answer
 

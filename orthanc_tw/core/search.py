@@ -12,24 +12,11 @@ from orthanc_tw.core.matching import Matcher, list_matcher, tag_matcher
 from orthanc_tw.core.requested import MODALITIES_IN_STUDY, SOP_CLASS_UID, IndexedTags
 from orthanc_tw.dicom.requested_tags import computed_tag
 from orthanc_tw.dicom.tags import format_tag, parse_tag
-from orthanc_tw.index.gateway import TagConstraint
+from orthanc_tw.index.gateway import OrderKey, TagConstraint
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import MetadataType
 
 _MODALITY = "0008,0060"
-
-
-@dataclass(frozen=True, slots=True)
-class OrderKey:
-    """One criterion of ``OrderBy``: a tag ``gggg,eeee`` or the number of a metadata.
-
-    :ivar cast: ``Text``, ``Int`` or ``Float``
-    """
-
-    tag: str | None
-    metadata: int | None
-    cast: str
-    descending: bool
 
 
 @dataclass(slots=True)
@@ -90,6 +77,12 @@ def criteria_of(
         if matcher is not None:
             add_matcher(criteria, level, tag, matcher, indexed)
     return criteria
+
+
+def level_of_tag(tag: int, indexed: IndexedTags) -> ResourceType | None:
+    """The one level that keeps a tag, None if there are several or none."""
+    owners = [level for level in ResourceType if tag in indexed.levels.get(level, ())]
+    return owners[0] if len(owners) == 1 else None
 
 
 def add_matcher(

@@ -7,9 +7,11 @@ index holds: text by tag, sequences in the ``full`` format.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from orthanc_tw.dicom.shared_tags import convert
 from orthanc_tw.dicom.tag_json import TagFormat, add_tag
+from orthanc_tw.dicom.tag_names import tag_name
 from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 
@@ -26,7 +28,12 @@ def format_main_tags(
     :param tag_format: resources are shown in `TagFormat.SIMPLIFY` unless asked otherwise
     """
     target: JsonObject = {}
+    is_plain = tag_format is TagFormat.SIMPLIFY and not dictionary
     for key, value in sorted(tags.items()):
+        if is_plain and type(value) is str:
+            # Nearly all tags of nearly all lists.
+            target[_name(key)] = value
+            continue
         tag = int(key.replace(",", ""), 16)
         kind = "Null" if value is None else "String"
         if isinstance(value, Mapping):
@@ -36,3 +43,8 @@ def format_main_tags(
             value = [convert(item, tag_format) for item in value if isinstance(item, Mapping)]
         add_tag(target, tag, None, kind, value, tag_format, dictionary)
     return target
+
+
+@lru_cache(maxsize=4096)
+def _name(key: str) -> str:
+    return tag_name(int(key.replace(",", ""), 16))

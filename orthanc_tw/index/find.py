@@ -5,41 +5,62 @@ found by counting each up to a bound. From its level the joins go up and down to
 levels that the query names (CROSS JOIN fixes SQLite's order), the other constraints filter.
 When all are broad and a limit is set, the level is read in the order of the answer instead,
 until the limit is reached.
-
-A tag that is absent matches no mandatory constraint, not even ``*``; one that is empty is
-an empty string.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from orthanc_tw.index.gateway import FindQuery, TagConstraint
-from orthanc_tw.index.normalize import (
-    IDENTIFIER_TAGS,
-    TRIGRAM_SLOTS,
-    TRIGRAM_STRIDE,
-    normalize,
-    tag_number,
+from orthanc_tw.index.constraints import (
+    Driver,
+    identifier_driver,
+    is_universal,
+    label_driver,
+    label_filter,
+    tag_filter,
 )
-from orthanc_tw.index.rows import to_json
+from orthanc_tw.index.find_order import Walk, order_columns, order_walk
+from orthanc_tw.index.gateway import FindQuery, TagConstraint
 from orthanc_tw.model.levels import ResourceType
 
-#: Matches counted of each candidate before it is called broad.
+#: Matches counted of each candidate before it is called broad: at least, and at most.
 BOUND = 2000
+MAXIMUM_BOUND = 50_000
 #: Guess of the children of a resource of each level, to compare candidates across levels.
 _FAN_OUT = {ResourceType.PATIENT: 2, ResourceType.STUDY: 4, ResourceType.SERIES: 50}
-_LAST_CHARACTER = "\U0010ffff"
+#: Guess of the share of resources that a constraint without an index lets through.
+_UNKNOWN_SHARE = 0.1
+_NUMBERS = "SELECT value AS internal_id FROM json_each(?)"
+_LEVEL_COUNTS = "SELECT count_patients, count_studies, count_series, count_instances FROM counters"
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL and its parameters."""
+    """SQL and its parameters.
+
+    :ivar is_partial: whether what comes last is left out: fewer rows than the limit are not all
+    """
 
     sql: str
     parameters: tuple[object, ...]
+    is_partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """``FROM ... WHERE ...`` and its parameters.
+
+    :ivar repeats: whether rows of the answer do
+    :ivar walks: whether rows are read in the order of the answer, by the index given for that
+    """
+
+    sql: str
+    parameters: tuple[object, ...]
+    repeats: bool
+    walks: bool
 
 
 _NOTHING = Statement(
@@ -47,172 +68,79 @@ _NOTHING = Statement(
 )
 
 
+def level_count(connection: sqlite3.Connection, level: ResourceType) -> int:
+    """Resources of a level, from the counters."""
+    row = connection.execute(_LEVEL_COUNTS).fetchone()
+    return int(row[level - 1])
+
+
 @dataclass(frozen=True, slots=True)
-class _Driver:
-    """SQL that gives ``internal_id`` of resources of ``level``."""
+class _Candidate:
+    """A driver that was run up to a bound.
 
-    level: ResourceType
-    sql: str
-    parameters: tuple[object, ...]
-    constraint: TagConstraint | None = None
+    :ivar count: its matches, at most the bound
+    :ivar resources: how many resources of the query's level that may be
+    :ivar numbers: the matches, as a JSON list
+    """
 
+    driver: Driver
+    count: int
+    resources: float
+    numbers: str
 
-def _is_universal(constraint: TagConstraint) -> bool:
-    return (
-        not constraint.values
-        and constraint.wildcard is None
-        and constraint.lower is None
-        and constraint.upper is None
-    )
-
-
-def glob_pattern(wildcard: str) -> str:
-    """DICOM wildcards as a GLOB pattern: ``[`` is the one other special character there."""
-    return wildcard.replace("[", "[[]")
+    def found(self) -> Driver:
+        """The same without looking again."""
+        return replace(self.driver, sql=_NUMBERS, parameters=(self.numbers,))
 
 
-def literal_prefix(wildcard: str) -> str:
-    """What stands before the first ``*`` or ``?``."""
-    for position, character in enumerate(wildcard):
-        if character in "*?":
-            return wildcard[:position]
-    return wildcard
-
-
-def _has_trigram(wildcard: str) -> bool:
-    return any(len(run) >= 3 for run in wildcard.replace("?", "*").split("*"))
-
-
-def _identifier_driver(constraint: TagConstraint, trigrams: bool) -> _Driver | None:
-    """How an index answers this constraint; for a case-sensitive one a superset of it."""
-    if (
-        not constraint.mandatory
-        or constraint.tag not in IDENTIFIER_TAGS[constraint.level]
-        or constraint.wildcard == "*"
-    ):
-        return None
-    sql = "SELECT internal_id FROM identifiers WHERE tag = ?"
-    parameters: list[object] = [tag_number(constraint.tag)]
-    if constraint.wildcard is not None:
-        wildcard = normalize(constraint.wildcard)
-        pattern = glob_pattern(wildcard)
-        prefix = literal_prefix(wildcard)
-        slot = TRIGRAM_SLOTS.get(constraint.tag)
-        if not prefix and trigrams and slot is not None and _has_trigram(wildcard):
-            return _Driver(
-                constraint.level,
-                f"SELECT rowid / {TRIGRAM_STRIDE} AS internal_id FROM trigrams"
-                f" WHERE value GLOB ? AND rowid % {TRIGRAM_STRIDE} = ?",
-                (pattern, slot),
-                constraint,
-            )
-        if prefix:
-            sql += " AND value >= ? AND value < ?"
-            parameters += [prefix, prefix + _LAST_CHARACTER]
-        sql += " AND value GLOB ?"
-        parameters.append(pattern)
-    elif constraint.values:
-        sql += " AND value IN (SELECT value FROM json_each(?))"
-        parameters.append(to_json(sorted({normalize(value) for value in constraint.values})))
-    else:
-        if constraint.lower is not None:
-            sql += " AND value >= ?"
-            parameters.append(normalize(constraint.lower))
-        if constraint.upper is not None:
-            sql += " AND value <= ?"
-            parameters.append(normalize(constraint.upper))
-    return _Driver(constraint.level, sql, tuple(parameters), constraint)
-
-
-def _filter(constraint: TagConstraint) -> tuple[str, list[object]]:
-    """A condition on alias ``r<level>``."""
-    alias = f"r{int(constraint.level)}"
-    operand: list[object]
-    if not constraint.case_sensitive and constraint.tag in IDENTIFIER_TAGS[constraint.level]:
-        expression = (
-            f"(SELECT i.value FROM identifiers i WHERE i.internal_id = {alias}.internal_id"
-            " AND i.tag = ?)"
-        )
-        operand = [tag_number(constraint.tag)]
-    else:
-        value = "json_extract(t.tags, ?)"
-        if not constraint.case_sensitive:
-            value = f"tw_normalize({value})"
-        expression = (
-            f"(SELECT {value} FROM resource_data t WHERE t.internal_id = {alias}.internal_id)"
-        )
-        operand = [f'$."{constraint.tag}"']
-    conditions: list[str] = []
-    parameters: list[object] = []
-
-    def condition(comparison: str, value: object) -> None:
-        conditions.append(f"{expression} {comparison}")
-        parameters.extend([*operand, value])
-
-    if constraint.wildcard is not None:
-        condition("GLOB ?", glob_pattern(constraint.wildcard))
-    elif constraint.values:
-        condition("IN (SELECT value FROM json_each(?))", to_json(list(constraint.values)))
-    else:
-        if constraint.lower is not None:
-            condition(">= ?", constraint.lower)
-        if constraint.upper is not None:
-            condition("<= ?", constraint.upper)
-    sql = " AND ".join(conditions)
-    if not constraint.mandatory:
-        sql = f"({expression} IS NULL OR ({sql}))"
-        parameters = [*operand, *parameters]
-    return sql, parameters
-
-
-def _label_filter(query: FindQuery) -> tuple[list[str], list[object]]:
-    alias = f"r{int(query.level)}"
-    one = f"EXISTS (SELECT 1 FROM labels l WHERE l.internal_id = {alias}.internal_id AND l.label"
-    if not query.labels:
-        return [], []
-    if query.labels_constraint == "All":
-        return [f"{one} = ?)" for _ in query.labels], list(query.labels)
-    anything = f"{one} IN (SELECT value FROM json_each(?)))"
-    if query.labels_constraint == "None":
-        anything = f"NOT {anything}"
-    elif query.labels_constraint != "Any":
-        raise ValueError(f"Unknown constraint on labels: {query.labels_constraint}")
-    return [anything], [to_json(list(query.labels))]
-
-
-def _label_driver(query: FindQuery) -> _Driver | None:
-    if not query.labels or query.labels_constraint == "None":
-        return None
-    labels = query.labels[:1] if query.labels_constraint == "All" else query.labels
-    return _Driver(
-        query.level,
-        "SELECT DISTINCT internal_id FROM labels WHERE label IN (SELECT value FROM json_each(?))",
-        (to_json(list(labels)),),
-    )
-
-
-def _cost(connection: sqlite3.Connection, driver: _Driver, level: ResourceType) -> int:
-    (count,) = connection.execute(
-        f"SELECT count(*) FROM ({driver.sql} LIMIT {BOUND})", driver.parameters
+def _run(
+    connection: sqlite3.Connection, driver: Driver, level: ResourceType, bound: int
+) -> _Candidate:
+    count, numbers = connection.execute(
+        "SELECT count(*), json_group_array(internal_id)"
+        f" FROM (SELECT internal_id FROM ({driver.sql}) LIMIT {bound})",
+        driver.parameters,
     ).fetchone()
-    cost = int(count)
+    resources = float(count)
     for above in range(driver.level, level):
-        cost *= _FAN_OUT[ResourceType(above)]
-    return cost
+        resources *= _FAN_OUT[ResourceType(above)]
+    return _Candidate(driver, int(count), resources, numbers)
 
 
 def _choose(
-    connection: sqlite3.Connection, query: FindQuery, drivers: Sequence[_Driver]
-) -> _Driver | None:
-    """The driver with the fewest matches, or None to read the level in its order."""
+    connection: sqlite3.Connection,
+    query: FindQuery,
+    drivers: Sequence[Driver],
+    others: int,
+    streams: bool,
+) -> Driver | None:
+    """The driver with the fewest matches, or None to read the level in its order.
+
+    To read in order takes as many rows as it takes to meet ``limit`` matches, if those are
+    spread evenly; to start from a driver takes all that it matches.
+
+    :param others: constraints that no index answers
+    :param streams: whether the level can be read in order until there are enough
+    """
     if not drivers:
         return None
-    if len(drivers) == 1 and not query.limit:
+    if len(drivers) == 1 and not streams:
         return drivers[0]
-    costs = [(_cost(connection, driver, query.level), n) for n, driver in enumerate(drivers)]
-    cost, number = min(costs)
-    # A broad query with a limit fills its page early when read in order.
-    return None if query.limit and cost >= BOUND else drivers[number]
+    total = max(level_count(connection, query.level), 1)
+    bound = BOUND
+    if streams:
+        # Where both ways cost the same, if this is the only constraint.
+        bound = max(BOUND, min(math.isqrt((query.since + query.limit) * total), MAXIMUM_BOUND))
+    tried = [_run(connection, driver, query.level, bound) for driver in drivers]
+    best = min(tried, key=lambda candidate: candidate.resources)
+    cut = best.count >= bound
+    if not streams:
+        return best.driver if cut else best.found()
+    in_order = float(query.since + query.limit) * (1 / _UNKNOWN_SHARE) ** others
+    for candidate in tried:
+        if candidate.count < bound:
+            in_order *= max(total / max(candidate.resources, 1.0), 1.0)
+    return None if cut or min(in_order, total) < best.resources else best.found()
 
 
 def _joins(start: ResourceType, lowest: ResourceType, highest: ResourceType) -> str:
@@ -228,23 +156,55 @@ def _joins(start: ResourceType, lowest: ResourceType, highest: ResourceType) -> 
     return "".join(parts)
 
 
+def _below(level: ResourceType, constraints: Sequence[TagConstraint]) -> tuple[str, list[object]]:
+    """That one resource below ``r<level>`` meets all constraints of lower levels."""
+    lowest = max(constraint.level for constraint in constraints)
+    first = level + 1
+    conditions = [f"r{first}.parent_id = r{int(level)}.internal_id"]
+    parameters: list[object] = []
+    for constraint in constraints:
+        condition, more = tag_filter(constraint)
+        conditions.append(condition)
+        parameters += more
+    joins = _joins(ResourceType(first), lowest, ResourceType(first))
+    where = " AND ".join(conditions)
+    return f"EXISTS (SELECT 1 FROM resources r{first}{joins} WHERE {where})", parameters
+
+
 def _body(
-    connection: sqlite3.Connection, query: FindQuery, trigrams: bool
-) -> tuple[str, list[object], bool]:
-    """``FROM ... WHERE ...``, its parameters, and whether rows of the answer repeat."""
-    constraints = [c for c in query.constraints if not _is_universal(c)]
-    candidates = [_identifier_driver(c, trigrams) for c in constraints]
-    candidates.append(_label_driver(query))
+    connection: sqlite3.Connection, query: FindQuery, trigrams: bool, walk: Walk | None = None
+) -> _Body:
+    """The part of the statement that says which resources.
+
+    :param walk: what has them in order
+    """
+    constraints = [c for c in query.constraints if not is_universal(c)]
+    answered = [(c, identifier_driver(c, trigrams)) for c in constraints]
+    candidates = [driver for _, driver in answered]
+    candidates.append(label_driver(query))
     if query.parent is not None:
         candidates.append(
-            _Driver(
+            Driver(
                 query.parent[0],
                 "SELECT internal_id FROM resources WHERE level = ? AND public_id = ?",
                 (int(query.parent[0]), query.parent[1]),
             )
         )
-    driver = _choose(connection, query, [c for c in candidates if c is not None])
-    levels = [query.level, *(c.level for c in constraints)]
+    others = sum(driver is None for _, driver in answered) + (query.labels_constraint == "None")
+    streams = bool(query.limit) and (not query.order or walk is not None)
+    drivers = [driver for driver in candidates if driver is not None]
+    driver = None
+    # A walk over what the only constraint matches is the best that there is.
+    if walk is None or drivers != [walk.driver]:
+        driver = _choose(connection, query, drivers, others, streams)
+    walks = walk is not None and (driver is None or walk.follows(driver))
+    if walks and walk is not None:
+        driver = walk.driver
+    start = query.level if driver is None else driver.level
+    # Where the query starts from below, its rows repeat; else what is below is only asked for.
+    lower = [c for c in constraints if c.level > query.level] if start <= query.level else []
+    joined = [c for c in constraints if c not in lower]
+    levels = [start, query.level, *(c.level for c in joined)]
     conditions: list[str] = []
     tail: list[object] = []
     if query.parent is not None:
@@ -252,50 +212,66 @@ def _body(
         conditions.append(f"r{int(query.parent[0])}.public_id = ?")
         tail.append(query.parent[1])
     parameters: list[object] = []
-    start = query.level if driver is None else driver.level
+    alias = f"r{int(start)}"
     if driver is None:
-        sql = f"FROM resources r{int(start)}"
-        conditions.append(f"r{int(start)}.level = ?")
+        sql = f"FROM resources {alias}"
+        conditions.append(f"{alias}.level = ?")
         tail.append(int(start))
     else:
-        alias = f"r{int(start)}"
-        sql = (
-            f"FROM ({driver.sql}) d"
-            f" CROSS JOIN resources {alias} ON {alias}.internal_id = d.internal_id"
-        )
+        sql = f"FROM ({driver.sql}) d CROSS JOIN resources {alias}"
+        sql += f" ON {alias}.internal_id = d.internal_id"
         parameters += driver.parameters
     sql += _joins(start, max(levels), min(levels))
-    for constraint in constraints:
+    for constraint in joined:
         if driver is not None and driver.constraint is constraint and not constraint.case_sensitive:
             continue
-        condition, more = _filter(constraint)
+        condition, more = tag_filter(constraint)
         conditions.append(condition)
         tail += more
-    labels, more = _label_filter(query)
-    conditions += labels
-    tail += more
+    if lower:
+        condition, more = _below(query.level, lower)
+        conditions.append(condition)
+        tail += more
+    labels, more = label_filter(query)
+    if driver is None or not driver.answers_labels:
+        conditions += labels
+        tail += more
     where = " AND ".join(conditions)
-    return f"{sql} WHERE {where or '1 = 1'}", parameters + tail, max(levels) > query.level
+    repeats = max(levels) > query.level
+    return _Body(f"{sql} WHERE {where or '1 = 1'}", (*parameters, *tail), repeats, walks)
 
 
 def find_statement(
-    connection: sqlite3.Connection, query: FindQuery, *, trigrams: bool
+    connection: sqlite3.Connection, query: FindQuery, *, trigrams: bool, walk: bool = True
 ) -> Statement:
-    """Rows ``internal_id, public_id, level, parent_id`` ordered by public identifier."""
+    """Rows ``internal_id, public_id, level, parent_id`` in the order of the query.
+
+    :param walk: whether an index may be followed for ``order``
+    """
     if query.parent is not None and query.parent[0] > query.level:
         return _NOTHING
-    body, parameters, repeats = _body(connection, query, trigrams)
+    index = None
+    if walk and query.order:
+        total = level_count(connection, query.level)
+        index = order_walk(connection, query, total, trigrams=trigrams)
+    body = _body(connection, query, trigrams, index)
     alias = f"r{int(query.level)}"
-    sql = (
-        f"SELECT {'DISTINCT ' if repeats else ''}{alias}.internal_id, {alias}.public_id,"
-        f" {alias}.level, {alias}.parent_id {body}"
-    )
+    columns = f"{alias}.internal_id, {alias}.public_id, {alias}.level, {alias}.parent_id"
+    order = f"{alias}.public_id"
+    keys = order_columns(query, walks=body.walks)
+    if keys:
+        columns += "".join(f", {key.sql} AS k{n}" for n, key in enumerate(keys))
+        terms = [f"k{n} {'DESC' if key.descending else 'ASC'}" for n, key in enumerate(keys)]
+        order = ", ".join([*terms, f"{alias}.internal_id"])
+    parameters = [parameter for key in keys for parameter in key.parameters]
+    parameters += body.parameters
+    sql = f"SELECT {'DISTINCT ' if body.repeats else ''}{columns} {body.sql}"
     if query.after is not None:
         sql += f" AND {alias}.public_id > ?"
         parameters.append(query.after)
-    sql += f" ORDER BY {alias}.public_id LIMIT ? OFFSET ?"
-    parameters += [query.limit or -1, query.since]
-    return Statement(sql, tuple(parameters))
+    sql += f" ORDER BY {order} LIMIT ? OFFSET ?"
+    is_partial = body.walks and index is not None and not index.is_whole
+    return Statement(sql, (*parameters, query.limit or -1, query.since), is_partial)
 
 
 def count_statement(
@@ -304,13 +280,13 @@ def count_statement(
     """One row with the number of matches; ``after``, ``since`` and ``limit`` do not count."""
     if query.parent is not None and query.parent[0] > query.level:
         return Statement("SELECT 0", ())
-    unpaged = FindQuery(
-        level=query.level,
-        constraints=query.constraints,
-        labels=query.labels,
-        labels_constraint=query.labels_constraint,
-        parent=query.parent,
-    )
-    body, parameters, repeats = _body(connection, unpaged, trigrams)
-    what = f"DISTINCT r{int(query.level)}.internal_id" if repeats else "*"
-    return Statement(f"SELECT count({what}) {body}", tuple(parameters))
+    unpaged = replace(query, order=(), after=None, since=0, limit=0)
+    only = query.constraints[0] if len(query.constraints) == 1 else None
+    is_plain = only is not None and not is_universal(only) and not only.case_sensitive
+    if only is not None and is_plain and only.level is query.level:
+        driver = identifier_driver(only, trigrams)
+        if driver is not None and not query.labels and query.parent is None:
+            return Statement(f"SELECT count(*) FROM ({driver.sql})", driver.parameters)
+    body = _body(connection, unpaged, trigrams)
+    what = f"DISTINCT r{int(query.level)}.internal_id" if body.repeats else "*"
+    return Statement(f"SELECT count({what}) {body.sql}", body.parameters)

@@ -89,6 +89,31 @@ class ChangesPage:
 
 
 @dataclass(frozen=True, slots=True)
+class Export:
+    """A row of ``/exports``. ``date`` is UTC, ``YYYYMMDDTHHMMSS``; an identifier is '' where the
+    resource has none. ``seq`` is given by the index.
+    """
+
+    seq: int
+    level: ResourceType
+    public_id: str
+    remote_modality: str
+    date: str
+    patient_id: str
+    study_instance_uid: str = ""
+    series_instance_uid: str = ""
+    sop_instance_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportsPage:
+    """One answer of ``/exports``: rows oldest first."""
+
+    exports: Sequence[Export]
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
     """Counters of the whole index, or of one resource (its own level and above count 1)."""
 
@@ -157,9 +182,27 @@ class TagConstraint:
 
 
 @dataclass(frozen=True, slots=True)
-class FindQuery:
-    """What the index alone can answer of ``/tools/find``; ordered by public identifier.
+class OrderKey:
+    """One criterion of ``OrderBy``: a tag ``gggg,eeee`` or the number of a metadata.
 
+    A tag is that of the resource itself or of its nearest ancestor that has it.
+
+    :ivar cast: ``Text``, ``Int`` or ``Float``
+    :ivar level: the one level that keeps the tag, None if there are several or none
+    """
+
+    tag: str | None
+    metadata: int | None
+    cast: str
+    descending: bool
+    level: ResourceType | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FindQuery:
+    """What the index alone can answer of ``/tools/find``.
+
+    Ordered by ``order`` and then by arrival, or by public identifier if there is none.
     ``after`` is the key to page by: only identifiers greater than it. ``since`` is
     Orthanc's offset, counted after the constraints. ``limit`` 0 is no limit.
     ``parent`` restricts to descendants of a public identifier at the given level.
@@ -170,6 +213,7 @@ class FindQuery:
     labels: Sequence[str] = ()
     labels_constraint: str = "All"
     parent: tuple[ResourceType, str] | None = None
+    order: Sequence[OrderKey] = ()
     after: str | None = None
     since: int = 0
     limit: int = 0
@@ -311,6 +355,8 @@ class ReadTransaction(Protocol):
     ) -> ChangesPage: ...
     def last_change(self) -> Change | None: ...
     def last_change_seq(self) -> int: ...
+    def exports(self, *, since: int, limit: int) -> ExportsPage: ...
+    def last_export(self) -> Export | None: ...
     def global_property(self, name: str) -> str | None: ...
     def job(self, job_id: str) -> JobRow | None: ...
     def jobs(
@@ -348,6 +394,8 @@ class WriteTransaction(ReadTransaction, Protocol):
     def set_protected(self, internal_id: int, protected: bool) -> None: ...
     def log_change(self, change_type: ChangeType, row: ResourceRow, date: str) -> None: ...
     def clear_changes(self) -> None: ...
+    def log_export(self, export: Export) -> None: ...
+    def clear_exports(self) -> None: ...
     def mark_stable(self, *, older_than_s: float, date: str, limit: int) -> int:
         """Log Stable* for patients, studies and series untouched since ``older_than_s``
         (POSIX seconds); returns how many, at most ``limit`` a call.

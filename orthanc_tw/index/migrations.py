@@ -36,7 +36,11 @@ class Schema:
     upgrades: Mapping[int, tuple[int, str]]
 
 
-def load_schema(version: int = 2) -> Schema:
+#: Version of the schema that this program speaks.
+VERSION = 2
+
+
+def load_schema(version: int = VERSION) -> Schema:
     """Read the SQL files that come with the package."""
     folder = resources.files("orthanc_tw.index").joinpath("schema")
     upgrades: dict[int, tuple[int, str]] = {}

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from orthanc_tw.index import archive as archive_sql
 from orthanc_tw.index import changes as changes_sql
 from orthanc_tw.index import expand as expand_sql
+from orthanc_tw.index import exports as exports_sql
 from orthanc_tw.index import jobs as jobs_sql
 from orthanc_tw.index.archive_tree import ArchiveTree
-from orthanc_tw.index.find import count_statement, find_statement
+from orthanc_tw.index.find import count_statement, find_statement, level_count
 from orthanc_tw.index.gateway import (
     Attachment,
     Change,
     ChangesPage,
     ExpandParts,
+    Export,
+    ExportsPage,
     FindQuery,
     JobRow,
     MetadataValue,
@@ -38,6 +43,15 @@ from orthanc_tw.index.rows import (
 from orthanc_tw.model.levels import ResourceType
 
 _ROW = "internal_id, public_id, level, parent_id"
+_PAGE = f"SELECT {_ROW} FROM resources WHERE level = ? AND public_id"
+_PAGE_ORDER = " ORDER BY public_id LIMIT ? OFFSET ?"
+#: Offsets up to which it is quicker to walk.
+_SKIPPED = 500
+_AMOUNTS = """
+SELECT json_group_array(amount)
+FROM (SELECT amount FROM ranks WHERE level = ? ORDER BY prefix LIMIT -1)
+"""
+_PREFIX = "SELECT prefix FROM ranks WHERE level = ? ORDER BY prefix LIMIT 1 OFFSET ?"
 #: Rows up to which a list is fetched as one text.
 _SHORT = 2000
 _COUNTS = "count_patients, count_studies, count_series, count_instances"
@@ -169,28 +183,44 @@ class SqliteReadTransaction:
         self, level: ResourceType, *, after: str | None = None, since: int = 0, limit: int = 0
     ) -> Sequence[ResourceRow]:
         """Resources of a level ordered by public identifier."""
-        return self._rows(
-            f"SELECT {_ROW} FROM resources WHERE level = ? AND public_id > ?"
-            " ORDER BY public_id LIMIT ? OFFSET ?",
-            (int(level), after or "", limit or -1, since),
-            limit,
-        )
+        comparison, first = "> ?", after or ""
+        if since > _SKIPPED and after is None:
+            # Counted, not walked over: the page begins in one of 4096 places.
+            place = self._place(level, since)
+            if place is None:
+                return []
+            comparison = ">= ?"
+            first, since = place
+        parameters = (int(level), first, limit or -1, since)
+        return self._rows(f"{_PAGE} {comparison}{_PAGE_ORDER}", parameters, limit)
+
+    def _place(self, level: ResourceType, since: int) -> tuple[str, int] | None:
+        """Where to begin, and how many to pass over from there, to have passed over ``since``."""
+        (text,) = self._execute(_AMOUNTS, (int(level),)).fetchone()
+        totals = list(accumulate(json.loads(text)))
+        place = bisect_right(totals, since)
+        if place == len(totals):
+            return None
+        (prefix,) = self._execute(_PREFIX, (int(level), place)).fetchone()
+        return prefix, since - (totals[place - 1] if place else 0)
 
     def find(self, query: FindQuery) -> Sequence[ResourceRow]:
         """See `orthanc_tw.index.find`. Raises ValueError for an unknown ``labels_constraint``."""
+        if not (query.constraints or query.labels or query.parent or query.order):
+            return self.page(query.level, after=query.after, since=query.since, limit=query.limit)
         statement = find_statement(self._connection, query, trigrams=self._trigrams)
-        return self._rows(statement.sql, statement.parameters, query.limit)
+        rows = self._rows(statement.sql, statement.parameters, query.limit)
+        if statement.is_partial and len(rows) < query.limit:
+            whole = find_statement(self._connection, query, trigrams=self._trigrams, walk=False)
+            rows = self._rows(whole.sql, whole.parameters, query.limit)
+        return rows
 
     def count(self, query: FindQuery) -> int:
         """Number of matches; paging does not count."""
         if not query.constraints and not query.labels and query.parent is None:
-            return self._level_count(query.level)
+            return level_count(self._connection, query.level)
         statement = count_statement(self._connection, query, trigrams=self._trigrams)
         return int(self._execute(statement.sql, statement.parameters).fetchone()[0])
-
-    def _level_count(self, level: ResourceType) -> int:
-        row = self._execute(f"SELECT {_COUNTS} FROM counters").fetchone()
-        return int(row[level - 1])
 
     def lookup_identifier(self, tag: str, value: str) -> Sequence[ResourceRow]:
         """Resources with this identifier, in any case.
@@ -336,6 +366,14 @@ class SqliteReadTransaction:
     def last_change_seq(self) -> int:
         """The last number given, be the change deleted or not."""
         return int(self._execute(changes_sql.LAST_SEQ).fetchone()[0])
+
+    def exports(self, *, since: int, limit: int) -> ExportsPage:
+        """At most ``limit`` exports after ``since``."""
+        return exports_sql.exports_page(self._connection, since, limit)
+
+    def last_export(self) -> Export | None:
+        """The newest export that is still there."""
+        return exports_sql.last_export(self._connection)
 
     def global_property(self, name: str) -> str | None:
         """The value, or None."""

@@ -6,11 +6,13 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 
+from orthanc_tw.index import exports as exports_sql
 from orthanc_tw.index import jobs as jobs_sql
 from orthanc_tw.index.deletion import add_to_ancestors, delete_resource
 from orthanc_tw.index.gateway import (
     Attachment,
     DeleteOutcome,
+    Export,
     FindQuery,
     JobRow,
     MetadataValue,
@@ -211,6 +213,14 @@ class SqliteWriteTransaction(SqliteReadTransaction):
     def clear_changes(self) -> None:
         """Forget all changes; the numbers go on."""
         self._execute("DELETE FROM changes")
+
+    def log_export(self, export: Export) -> None:
+        """Append to ``/exports``; its ``seq`` is not read."""
+        exports_sql.log_export(self._connection, export)
+
+    def clear_exports(self) -> None:
+        """Forget all exports; the numbers go on."""
+        self._execute(exports_sql.CLEAR)
 
     def mark_stable(self, *, older_than_s: float, date: str, limit: int) -> int:
         """Oldest first; of one reception the series, then the study, then the patient."""

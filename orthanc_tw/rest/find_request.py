@@ -10,10 +10,11 @@ from orthanc_tw.core.find import FindSettings
 from orthanc_tw.core.matching import text_matcher
 from orthanc_tw.core.names import Names
 from orthanc_tw.core.requested import IndexedTags
-from orthanc_tw.core.search import Criteria, OrderKey, Search, criteria_of
+from orthanc_tw.core.search import Criteria, Search, criteria_of, level_of_tag
 from orthanc_tw.dicom.requested_tags import RequestedTags
 from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.dicom.tags import format_tag, parse_tag
+from orthanc_tw.index.gateway import OrderKey
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
@@ -77,7 +78,7 @@ def search_of(
     constraint = body.get("LabelsConstraint", "All")
     if constraint not in ("All", "Any", "None"):
         raise bad_field('Field "LabelsConstraint" must be "All", "Any", or "None"')
-    order = _order(body, names)
+    order = _order(body, names, indexed)
     level = level_of(label)
     parents = _parents(body, level)
     for name, value in query.items():
@@ -159,7 +160,7 @@ def _metadata(body: Body, names: Names, criteria: Criteria, case_sensitive: bool
             criteria.metadata[number] = matcher
 
 
-def _order(body: Body, names: Names) -> Sequence[OrderKey]:
+def _order(body: Body, names: Names, indexed: IndexedTags) -> Sequence[OrderKey]:
     entries = body.get("OrderBy", [])
     if not isinstance(entries, list):
         raise bad_field('Field "OrderBy" must be an array')
@@ -183,11 +184,12 @@ def _order(body: Body, names: Names) -> Sequence[OrderKey]:
         descending = direction.upper() == "DESC"
         if source == "DicomTag":
             tag = _tag(key)
-            order.append(OrderKey(tag, None, cast, descending))
+            level = level_of_tag(tag, indexed)
+            order.append(OrderKey(format_tag(tag), None, cast, descending, level))
         else:
             order.append(OrderKey(None, names.number(key), cast, descending))
     return order
 
 
-def _tag(name: str) -> str:
-    return _known_tags(lambda: format_tag(parse_tag(name)))
+def _tag(name: str) -> int:
+    return _known_tags(lambda: parse_tag(name))

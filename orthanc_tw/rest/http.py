@@ -100,6 +100,15 @@ def argument(request: Request, name: str) -> str | None:
     return values[0].decode("utf-8", "replace") if values else None
 
 
+def integer_argument(request: Request, name: str) -> int | None:
+    """An integer argument; Orthanc takes what it cannot parse for absent, and so do we."""
+    text = (argument(request, name) or "").strip()
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
+        return None
+    return int(text)
+
+
 def has_argument(request: Request, name: str) -> bool:
     """Whether the query string has that name, with or without a value."""
     encoded = name.encode("ascii")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from orthanc_tw.index.find import glob_pattern, literal_prefix
+from orthanc_tw.index.constraints import glob_pattern, literal_prefix
 from orthanc_tw.index.normalize import (
     IDENTIFIER_TAGS,
     TRIGRAM_SLOTS,

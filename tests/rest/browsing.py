@@ -42,6 +42,7 @@ from orthanc_tw.rest.files import FileAnswers
 from orthanc_tw.rest.routes.attachments import AttachmentRoutes
 from orthanc_tw.rest.routes.changes import ChangeRoutes
 from orthanc_tw.rest.routes.explorer import ExplorerRoutes
+from orthanc_tw.rest.routes.exports import ExportRoutes
 from orthanc_tw.rest.routes.find import FindRoutes
 from orthanc_tw.rest.routes.labels import LabelRoutes
 from orthanc_tw.rest.routes.metadata import MetadataRoutes
@@ -204,6 +205,7 @@ class Server:
             ),
             LabelRoutes(self.index, levels),
             ChangeRoutes(self.index, send),
+            ExportRoutes(self.index),
             SliceRoutes(self.index),
             ReconstructRoutes(self.reconstructor, levels),
             TagRoutes(

@@ -172,6 +172,7 @@ GENERAL = Topic(
             BOOLEAN,
             False,
             "Whether each resource sent elsewhere is listed at /exports",
+            honoured=True,
         ),
         Option(
             "DeidentifyLogs",

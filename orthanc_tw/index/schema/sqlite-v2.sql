@@ -1,4 +1,4 @@
--- The index of orthanc-tw, version 1. See orthanc_tw/index/__init__.py for the design.
+-- The index of orthanc-tw, version 2. See orthanc_tw/index/__init__.py for the design.
 -- A change of this file is a new version: sqlite-vN.sql and upgrade-vM-to-vN.sql.
 
 -- One row: what this file is.
@@ -39,6 +39,32 @@ CREATE INDEX resources_by_parent ON resources(parent_id, public_id);
 -- What the stability timer looks at: only unstable rows are in it.
 CREATE INDEX resources_unstable ON resources(unstable_since_s, level DESC)
   WHERE unstable_since_s IS NOT NULL;
+
+-- The studies that changed last: what a list in a browser begins with.
+CREATE INDEX studies_by_update ON resources(last_update) WHERE level = 2;
+
+-- How many resources of a level have a public identifier that begins so: what a page that is
+-- asked for by its number skips over.
+CREATE TABLE ranks (
+  -- as in resources
+  level INTEGER NOT NULL,
+  -- first three characters of public_id
+  prefix TEXT NOT NULL,
+  -- resources, 0 where all are gone
+  amount INTEGER NOT NULL,
+  PRIMARY KEY (level, prefix)
+) WITHOUT ROWID;
+CREATE TRIGGER ranks_insert AFTER INSERT ON resources
+BEGIN
+  INSERT INTO ranks (level, prefix, amount)
+    VALUES (NEW.level, substr(NEW.public_id, 1, 3), 1)
+    ON CONFLICT (level, prefix) DO UPDATE SET amount = amount + 1;
+END;
+CREATE TRIGGER ranks_delete AFTER DELETE ON resources
+BEGIN
+  UPDATE ranks SET amount = amount - 1
+    WHERE level = OLD.level AND prefix = substr(OLD.public_id, 1, 3);
+END;
 
 -- The wide part of a resource, one row each, read only when it is shown.
 CREATE TABLE resource_data (
@@ -110,6 +136,28 @@ CREATE TABLE changes (
 CREATE INDEX changes_by_resource ON changes(internal_id);
 -- For ?type=: all but NewInstance (4), which is most of the table and dense anyway.
 CREATE INDEX changes_by_type ON changes(change_type, seq) WHERE change_type <> 4;
+
+-- /exports (LogExportedResources): what was sent, to whom. Text, for it outlives its resources.
+CREATE TABLE exports (
+  -- never given twice, not even after DELETE /exports
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  -- ResourceType of what was asked to be sent
+  level INTEGER NOT NULL,
+  -- its Orthanc identifier
+  public_id TEXT NOT NULL,
+  -- symbolic name of the modality or peer
+  remote_modality TEXT NOT NULL,
+  -- UTC, YYYYMMDDTHHMMSS
+  date TEXT NOT NULL,
+  -- PatientID
+  patient_id TEXT NOT NULL,
+  -- StudyInstanceUID, '' for a patient
+  study_instance_uid TEXT NOT NULL,
+  -- SeriesInstanceUID, '' for a patient and a study
+  series_instance_uid TEXT NOT NULL,
+  -- SOPInstanceUID, '' but for an instance
+  sop_instance_uid TEXT NOT NULL
+);
 
 -- Patients that may be recycled, oldest first. A patient that is not here is protected.
 CREATE TABLE patient_recycling (

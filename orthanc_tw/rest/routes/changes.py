@@ -1,4 +1,4 @@
-"""``/changes`` and ``/exports``."""
+"""``/changes``: what happened to resources."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.registries import ChangeType
 from orthanc_tw.rest.answers import empty_text, resource_path
-from orthanc_tw.rest.http import JSON_TYPE, Route, argument, has_argument, json_body
+from orthanc_tw.rest.http import (
+    JSON_TYPE,
+    Route,
+    argument,
+    has_argument,
+    integer_argument,
+    json_body,
+)
 from orthanc_tw.rest.json_list import SendChunks
 from orthanc_tw.rest.json_text import pretty
 
@@ -22,15 +29,6 @@ MAXIMUM_LIMIT = 100_000
 PAGE = 500
 _LABELS = {int(item): item.label for item in ChangeType}
 _NUMBERS = {label: number for number, label in _LABELS.items()}
-
-
-def _integer(request: Request, name: str) -> int | None:
-    """An integer argument; Orthanc takes what it cannot parse for absent, and so do we."""
-    text = (argument(request, name) or "").strip()
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdigit()) or len(digits) > 18:
-        return None
-    return int(text)
 
 
 def _types(request: Request) -> list[int]:
@@ -70,26 +68,24 @@ def page_json(page: ChangesPage) -> JsonObject:
 
 
 class ChangeRoutes:
-    """The log of changes, and the log of exports (nothing is exported yet, so it is empty)."""
+    """The log of changes."""
 
     def __init__(self, index: Index, send_chunks: SendChunks) -> None:
         self._index = index
         self._send_chunks = send_chunks
 
     def routes(self) -> Iterable[Route]:
-        """Read and clear, for both logs."""
+        """Read and clear."""
         yield Route("GET", "/changes", self.get_changes, "List the changes")
         yield Route("DELETE", "/changes", self.delete_changes, "Clear the changes")
-        yield Route("GET", "/exports", self.get_exports, "List the exports")
-        yield Route("DELETE", "/exports", self.delete_exports, "Clear the exports")
 
     async def get_changes(self, request: Request) -> bytes | None:
         """A page of changes: ``since``, ``to``, ``limit``, ``type``, or the ``last`` one."""
         if has_argument(request, "last"):
             return json_body(request, page_json(await self._index.read(_last)))
-        since, to = _integer(request, "since"), _integer(request, "to")
+        since, to = integer_argument(request, "since"), integer_argument(request, "to")
         types = _types(request)
-        limit = _integer(request, "limit")
+        limit = integer_argument(request, "limit")
         limit = DEFAULT_LIMIT if limit is None else min(limit, MAXIMUM_LIMIT)
         if limit > PAGE and (since is not None or to is None):
             return await self._send_many(request, max(since or 0, 0), to, types, limit)
@@ -139,15 +135,6 @@ class ChangeRoutes:
     async def delete_changes(self, request: Request) -> bytes:
         """Forget all changes; their numbers are not given again."""
         await self._index.write(lambda tx: tx.clear_changes())
-        return empty_text(request)
-
-    def get_exports(self, request: Request) -> bytes:
-        """An empty page that ends where the client asked it to begin."""
-        since = 0 if has_argument(request, "last") else max(_integer(request, "since") or 0, 0)
-        return json_body(request, {"Done": True, "Exports": [], "Last": since})
-
-    def delete_exports(self, request: Request) -> bytes:
-        """Clearing an empty log succeeds."""
         return empty_text(request)
 
 
