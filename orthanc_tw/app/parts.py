@@ -13,11 +13,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
 
 from orthanc_tw.app import settings
+from orthanc_tw.app.export import export_settings
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser
 from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.documents import Documents
+from orthanc_tw.core.export import Exporter
 from orthanc_tw.core.find import Finder
 from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.metadata import Metadata
@@ -50,6 +52,7 @@ from orthanc_tw.rest.routes.archives import ArchiveRoutes
 from orthanc_tw.rest.routes.attachments import AttachmentRoutes
 from orthanc_tw.rest.routes.changes import ChangeRoutes
 from orthanc_tw.rest.routes.explorer import ExplorerRoutes
+from orthanc_tw.rest.routes.export import ExportRoutes
 from orthanc_tw.rest.routes.find import FindRoutes
 from orthanc_tw.rest.routes.job_events import JobEventsRoutes
 from orthanc_tw.rest.routes.jobs import JobsRoutes
@@ -161,7 +164,9 @@ def route_providers(
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
     check_revisions = configuration.boolean("CheckRevisions")
-    documents = Documents(storage, in_thread, runtime)
+    documents = Documents(storage, in_thread, runtime, main_tags.dictionary)
+    instances = Instances(index, documents)
+    export = export_settings(configuration)
     indexed = _indexed(main_tags)
     names = metadata_names(configuration.mapping("UserMetadata"))
     browser = Browser(index, documents, names, indexed, settings.browse(configuration))
@@ -189,9 +194,8 @@ def route_providers(
     providers: list[RouteProvider] = [
         SystemRoutes(index, settings.system(configuration, main_tags, database_uuid)),
         ResourceRoutes(browser, deleter, streamer.send_chunks, levels),
-        TagRoutes(
-            Instances(index, documents), documents, files, streamer.send_chunks, in_thread, levels
-        ),
+        ExportRoutes(instances, Exporter(storage, in_thread, export, lambda: uuid.uuid4().hex)),
+        TagRoutes(instances, documents, files, streamer.send_chunks, in_thread, levels),
         MetadataRoutes(metadata, names, levels),
         AttachmentRoutes(
             attachments,
@@ -237,4 +241,5 @@ def _indexed(main_tags: MainDicomTags) -> IndexedTags:
     return IndexedTags(
         levels={level: main_tags.tags(level) for level in ResourceType},
         defaults={tag for level in ResourceType for tag in defaults.tags(level)},
+        dictionary=main_tags.dictionary,
     )

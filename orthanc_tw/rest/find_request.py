@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from orthanc_tw.core.content import DEFAULT, View, parse_content
 from orthanc_tw.core.find import FindSettings
@@ -13,13 +12,20 @@ from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.search import Criteria, OrderKey, Search, criteria_of
 from orthanc_tw.dicom.requested_tags import RequestedTags
 from orthanc_tw.dicom.tag_json import TagFormat
-from orthanc_tw.dicom.tags import format_tag, parse_tag
+from orthanc_tw.dicom.tags import UserDictionary, format_tag, parse_tag
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.rest.fields import bad_field, boolean, natural, strict_boolean, strings, text
+from orthanc_tw.rest.fields import (
+    bad_field,
+    boolean,
+    known_tags,
+    natural,
+    strict_boolean,
+    strings,
+    text,
+)
 
-T = TypeVar("T")
 Body = Mapping[str, JsonValue]
 _ORDER_TYPES = {
     f"{source}{suffix}": (source, cast)
@@ -31,16 +37,6 @@ _PARENTS = {
     ResourceType.STUDY: "ParentStudy",
     ResourceType.SERIES: "ParentSeries",
 }
-
-
-def _known_tags(parse: Callable[[], T]) -> T:
-    """An unknown tag in a body is the client's mistake, not the server's (Orthanc says 500)."""
-    try:
-        return parse()
-    except OrthancError as error:
-        if error.code is ErrorCode.UNKNOWN_DICOM_TAG:
-            raise OrthancError(error.code, error.details, http_status=400) from None
-        raise
 
 
 def level_of(label: str) -> ResourceType:
@@ -77,13 +73,13 @@ def search_of(
     constraint = body.get("LabelsConstraint", "All")
     if constraint not in ("All", "Any", "None"):
         raise bad_field('Field "LabelsConstraint" must be "All", "Any", or "None"')
-    order = _order(body, names)
+    order = _order(body, names, indexed.dictionary)
     level = level_of(label)
     parents = _parents(body, level)
     for name, value in query.items():
         if not isinstance(value, str):
             raise bad_field(f'Tag "{name}" must be associated with a string')
-    with_tags = _known_tags(
+    with_tags = known_tags(
         lambda: criteria_of(level, query, indexed, case_sensitive=case_sensitive)
     )
     _metadata(body, names, with_tags, case_sensitive)
@@ -106,15 +102,16 @@ def search_of(
     )
 
 
-def view_of_body(body: Body) -> View | None:
+def view_of_body(body: Body, dictionary: UserDictionary) -> View | None:
     """How to show what is found; None for identifiers only.
 
+    :param dictionary: names of tags that the configuration adds
     :raises OrthancError: naming the field
     """
     requested = RequestedTags()
     names = strings(body, "RequestedTags")
     if names is not None:
-        requested = _known_tags(lambda: RequestedTags.of(names))
+        requested = known_tags(lambda: RequestedTags.of(names, dictionary))
     tag_format = format_of_body(body)
     content = strings(body, "ResponseContent")
     if content is not None:
@@ -159,7 +156,7 @@ def _metadata(body: Body, names: Names, criteria: Criteria, case_sensitive: bool
             criteria.metadata[number] = matcher
 
 
-def _order(body: Body, names: Names) -> Sequence[OrderKey]:
+def _order(body: Body, names: Names, dictionary: UserDictionary) -> Sequence[OrderKey]:
     entries = body.get("OrderBy", [])
     if not isinstance(entries, list):
         raise bad_field('Field "OrderBy" must be an array')
@@ -182,12 +179,12 @@ def _order(body: Body, names: Names) -> Sequence[OrderKey]:
         source, cast = _ORDER_TYPES[kind]
         descending = direction.upper() == "DESC"
         if source == "DicomTag":
-            tag = _tag(key)
+            tag = _tag(key, dictionary)
             order.append(OrderKey(tag, None, cast, descending))
         else:
             order.append(OrderKey(None, names.number(key), cast, descending))
     return order
 
 
-def _tag(name: str) -> str:
-    return _known_tags(lambda: format_tag(parse_tag(name)))
+def _tag(name: str, dictionary: UserDictionary) -> str:
+    return known_tags(lambda: format_tag(parse_tag(name, dictionary)))

@@ -61,7 +61,7 @@ class FindRoutes:
         """Resources that match a query: identifiers, or expanded."""
         body = object_request(request)
         search = search_of(body, self._indexed, self._names, self._settings)
-        pages = self._pages(search, view_of_body(body))
+        pages = self._pages(search, view_of_body(body, self._indexed.dictionary))
         return await json_list(request, pages, self._send_chunks)
 
     async def count(self, request: Request) -> bytes:

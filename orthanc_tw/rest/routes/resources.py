@@ -76,7 +76,7 @@ class ResourceRoutes:
         since, limit = since_and_limit(request, f"/{level.plural}/")
         rows = all_of(level, since)
         if is_set(request, "expand"):
-            view = view_of(request, content_of(request))
+            view = view_of(request, content_of(request), self._browser.dictionary)
             pages = self._browser.resources(rows, view, limit)
         else:
             pages = self._browser.identifiers(rows, limit)
@@ -86,7 +86,7 @@ class ResourceRoutes:
         self, level: ResourceType, request: Request, public_id: str
     ) -> bytes | Awaitable[bytes]:
         """One resource; an unknown one is 404 without a body."""
-        view = view_of(request)
+        view = view_of(request, dictionary=self._browser.dictionary)
         if view.requested or level is ResourceType.SERIES:
             return self._get_one(level, request, public_id, view)
         # A look-up costs less than the hop to another thread.
@@ -115,7 +115,9 @@ class ResourceRoutes:
         if argument(request, "expand") in ("false", "0"):
             pages = self._browser.identifiers(rows)
         else:
-            pages = self._browser.resources(rows, view_of(request))
+            pages = self._browser.resources(
+                rows, view_of(request, dictionary=self._browser.dictionary)
+            )
         return await json_list(request, pages, self._send_chunks)
 
     async def get_statistics(self, level: ResourceType, request: Request, public_id: str) -> bytes:

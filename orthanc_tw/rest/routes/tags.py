@@ -13,12 +13,12 @@ from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.instances import Instances, StoredInstance
 from orthanc_tw.dicom.content import ContentList, ContentValue
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions
-from orthanc_tw.dicom.tags import parse_tag
 from orthanc_tw.dicom.uids import is_known_transfer_syntax
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.errors import bare
+from orthanc_tw.rest.fields import known_tags, of_client
 from orthanc_tw.rest.files import FileAnswers
 from orthanc_tw.rest.http import Body, Route, argument, has_argument, json_body
 from orthanc_tw.rest.json_list import SendChunks, json_object
@@ -81,8 +81,10 @@ class TagRoutes:
 
     def _options(self, request: Request) -> TagOptions:
         names = (request.args or {}).get(b"ignore-length", [])
-        return self._documents.tag_options(
-            parse_tag(name.decode("utf-8", "replace")) for name in names
+        return known_tags(
+            lambda: self._documents.tag_options(
+                self._documents.tag(name.decode("utf-8", "replace")) for name in names
+            )
         )
 
     def get_file(self, request: Request, public_id: str) -> Deferred[None]:
@@ -175,7 +177,10 @@ class TagRoutes:
     async def get_content(self, request: Request, public_id: str, path: str = "") -> Body:
         """What is at a path of tags and indices: names to go on with, or bytes."""
         instance = self._instances.one(public_id)
-        found, close = await self._documents.content(instance.file, path.split("/"))
+        try:
+            found, close = await self._documents.content(instance.file, path.split("/"))
+        except OrthancError as error:
+            raise of_client(error) from None
         if found is None:
             return bare(request, 404)
         if isinstance(found, ContentList):
