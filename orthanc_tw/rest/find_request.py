@@ -27,7 +27,8 @@ from orthanc_tw.rest.fields import (
 )
 
 Body = Mapping[str, JsonValue]
-_ORDER_TYPES = {
+#: Types of `OrderBy`: where the value is, and what it is compared as.
+ORDER_TYPES = {
     f"{source}{suffix}": (source, cast)
     for source in ("DicomTag", "Metadata")
     for suffix, cast in (("", "Text"), ("AsInt", "Int"), ("AsFloat", "Float"))
@@ -167,7 +168,7 @@ def _order(body: Body, names: Names, dictionary: UserDictionary) -> Sequence[Ord
         kind, key, direction = (entry.get(name) for name in ("Type", "Key", "Direction"))
         if not isinstance(kind, str):
             raise bad_field('Field "Type" must be "DicomTag" or "Metadata"')
-        if kind not in _ORDER_TYPES:
+        if kind not in ORDER_TYPES:
             raise bad_field(
                 'Field "Type" must be "DicomTag", "DicomTagAsInt", "DicomTagAsFloat" or '
                 '"Metadata", "MetadataAsInt", "MetadataAsFloat"'
@@ -176,7 +177,7 @@ def _order(body: Body, names: Names, dictionary: UserDictionary) -> Sequence[Ord
             raise bad_field('Field "Key" must be a string')
         if not isinstance(direction, str) or direction.upper() not in ("ASC", "DESC"):
             raise bad_field('Field "Direction" must be "ASC" or "DESC"')
-        source, cast = _ORDER_TYPES[kind]
+        source, cast = ORDER_TYPES[kind]
         descending = direction.upper() == "DESC"
         if source == "DicomTag":
             tag = _tag(key, dictionary)

@@ -11,6 +11,14 @@ from orthanc_tw.core.instances import Instances
 from orthanc_tw.rest.answers import text_request
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, empty_json
+from orthanc_tw.rest.spec import JSON, OBJECT, STRING, TEXT, Spec, described
+
+_POST = Spec(
+    body={TEXT: described(STRING, "Path of the file below RestApiExportDirectory")},
+    body_required=True,
+    content={JSON: OBJECT},
+    statuses=(507,),
+)
 
 
 class ExportRoutes:
@@ -23,7 +31,9 @@ class ExportRoutes:
     def routes(self) -> Iterable[Route]:
         """The one."""
         path = "/instances/<public_id>/export"
-        yield Route("POST", path, self.post, "Write the DICOM file into a folder of the server")
+        yield Route(
+            "POST", path, self.post, "Write the DICOM file into a folder of the server", spec=_POST
+        )
 
     async def post(self, request: Request, public_id: str) -> bytes:
         """The body is the path, relative to the folder, or absolute and below it."""

@@ -20,6 +20,7 @@ from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.jobs import JobState
 from orthanc_tw.rest.http import Body, Route
+from orthanc_tw.rest.spec import STRING, Spec
 from orthanc_tw.rest.streaming import Streamer
 
 # How long changes are gathered for one write, seconds.
@@ -30,6 +31,8 @@ HEARTBEAT_S = 15.0
 JOBS_A_CHUNK = 50
 
 _UNENDED = [state.value for state in JobState if not state.is_final]
+
+_EVENTS = Spec(content={"text/event-stream": STRING}, statuses=(503,))
 
 
 class JobEventsRoutes:
@@ -54,7 +57,7 @@ class JobEventsRoutes:
     def routes(self) -> Iterable[Route]:
         """See `RouteProvider`."""
         # Hot since "/jobs/<job_id>" is: of hot routes the most specific wins.
-        yield Route("GET", "/jobs/events", self._listen, "Follow jobs", hot=True)
+        yield Route("GET", "/jobs/events", self._listen, "Follow jobs", hot=True, spec=_EVENTS)
 
     def close(self) -> None:
         """End all streams; their clients come back when the server does."""

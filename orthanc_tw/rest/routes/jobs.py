@@ -27,12 +27,55 @@ from orthanc_tw.rest.http import (
     json_body,
     text_body,
 )
+from orthanc_tw.rest.spec import (
+    BINARY,
+    FLAG,
+    INTEGER,
+    NATURAL,
+    OBJECT,
+    STRING,
+    Spec,
+    array,
+    described,
+    fields,
+    json_spec,
+    one_of,
+    text_spec,
+)
 from orthanc_tw.rest.streaming import Streamer
 
 # How many jobs are described in one turn of the reactor.
 JOBS_A_CHUNK = 50
 
 _STATES = {state.value for state in JobState}
+
+_JOB = fields(
+    {
+        "ID": STRING,
+        "Type": STRING,
+        "State": one_of(*sorted(_STATES)),
+        "Priority": INTEGER,
+        "Progress": INTEGER,
+        "ErrorCode": INTEGER,
+        "ErrorDescription": STRING,
+        "Content": {},
+    },
+    ["ID", "Type", "State", "Priority", "Progress", "ErrorCode"],
+)
+_LIST = json_spec(
+    array({"oneOf": [STRING, _JOB]}),
+    query={
+        "expand": described(FLAG, "Jobs, not only identifiers"),
+        "state": described(STRING, "States, by commas"),
+        "type": described(STRING, "Types, by commas"),
+        "after": described(STRING, "The last job of the page before"),
+        "limit": described(NATURAL, "Most jobs"),
+    },
+)
+_ONE = json_spec(_JOB)
+_STEERED = json_spec(OBJECT, bare=(400,))
+_OUTPUT = Spec(content={"*/*": BINARY})
+_EMPTY = text_spec()
 
 
 class JobsRoutes:
@@ -49,18 +92,22 @@ class JobsRoutes:
     def routes(self) -> Iterable[Route]:
         """See `RouteProvider`."""
         engine = self._engine
-        yield Route("GET", "/jobs", self._list, "List jobs")
-        yield Route("GET", "/jobs/<job_id>", self._get, "Get job", hot=True)
-        yield Route("DELETE", "/jobs/<job_id>", self._delete, "Remove an ended job")
+        yield Route("GET", "/jobs", self._list, "List jobs", spec=_LIST)
+        yield Route("GET", "/jobs/<job_id>", self._get, "Get job", hot=True, spec=_ONE)
+        yield Route("DELETE", "/jobs/<job_id>", self._delete, "Remove an ended job", spec=_EMPTY)
         for name, action, summary in (
             ("pause", engine.pause, "Pause job"),
             ("resume", engine.resume, "Resume job"),
             ("cancel", engine.cancel, "Cancel job"),
             ("resubmit", engine.resubmit, "Resubmit job"),
         ):
-            yield Route("POST", f"/jobs/<job_id>/{name}", self._steering(action), summary)
-        yield Route("GET", "/jobs/<job_id>/<key>", self._output, "Get job output")
-        yield Route("DELETE", "/jobs/<job_id>/<key>", self._delete_output, "Delete job output")
+            yield Route(
+                "POST", f"/jobs/<job_id>/{name}", self._steering(action), summary, spec=_STEERED
+            )
+        yield Route("GET", "/jobs/<job_id>/<key>", self._output, "Get job output", spec=_OUTPUT)
+        yield Route(
+            "DELETE", "/jobs/<job_id>/<key>", self._delete_output, "Delete job output", spec=_EMPTY
+        )
 
     async def _list(self, request: Request) -> Body:
         states = _words(request, "state")
