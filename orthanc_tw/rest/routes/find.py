@@ -75,8 +75,11 @@ _FIND = json_spec(
         },
         ["Level", "Query"],
     ),
+    statuses=(404,),
 )
-_COUNT = json_spec(answer({"Count": NATURAL}), body=fields(_QUERY, ["Level", "Query"]))
+_COUNT = json_spec(
+    answer({"Count": NATURAL}), body=fields(_QUERY, ["Level", "Query"]), statuses=(404,)
+)
 _CONTENT = json_spec(
     array({}),
     body=fields(

@@ -27,8 +27,10 @@ from orthanc_tw.rest.spec import (
     BINARY,
     DICOM,
     FLAG,
+    JSON,
     OBJECT,
     Spec,
+    array,
     described,
     json_spec,
     map_of,
@@ -47,7 +49,8 @@ _TAGS = json_spec(OBJECT, query={**_FORMAT, **_WHOLE})
 _SIMPLIFIED = json_spec(OBJECT, query={**parts.IGNORE_LENGTH, **_WHOLE})
 _SOME = json_spec(OBJECT, query=_FORMAT)
 _EVERY = json_spec(map_of(OBJECT), query=_FORMAT)
-_CONTENT = Spec(content={"*/*": BINARY})
+_NAMES = json_spec(array())
+_CONTENT = Spec(content={JSON: array(), "*/*": BINARY})
 _FILE = Spec(
     query={**parts.FILENAME, **parts.TRANSCODE},
     headers={"Accept": one_of(DICOM, DICOM_JSON_MIME)},
@@ -94,7 +97,7 @@ class TagRoutes:
             spec=_SIMPLIFIED,
         )
         yield Route("GET", f"{one}/header", self.get_header, "Get the meta information", spec=_SOME)
-        yield Route("GET", f"{one}/content", self.get_content, "List the tags", spec=_CONTENT)
+        yield Route("GET", f"{one}/content", self.get_content, "List the tags", spec=_NAMES)
         yield Route(
             "GET", f"{one}/content/<path:path>", self.get_content, "Get a raw value", spec=_CONTENT
         )
