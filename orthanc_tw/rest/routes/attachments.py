@@ -71,9 +71,10 @@ _DATA = Spec(
 )
 _STORED = Spec(
     query=parts.FILENAME,
-    headers=parts.IF_NONE_MATCH,
+    headers={**parts.IF_NONE_MATCH, **parts.RANGE},
     content=_ANY_TYPE,
-    statuses=(304,),
+    statuses=(206, 304, 416),
+    bare=(416,),
 )
 _PUT = Spec(
     headers=parts.IF_MATCH, body={BYTES: BINARY}, content={JSON: OBJECT}, statuses=(409, 507)
@@ -187,7 +188,8 @@ class AttachmentRoutes:
     async def stored(
         self, level: ResourceType, request: Request, public_id: str, name: str
     ) -> Body:
-        """The content as it is stored."""
+        """The content as it is stored, or a range of that."""
+        requested_range(request, _ANY_SIZE)
         attachment = self._get(level, request, public_id, name)
         if attachment is None:
             return bare(request, 304)
