@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from typing import Any, BinaryIO
+from urllib.parse import quote
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IPushProducer
@@ -210,9 +211,16 @@ class _Chunks:
 
 
 def set_filename(request: Request, filename: str) -> None:
-    """``Content-Disposition`` as Orthanc writes it, safe for any name."""
+    """``Content-Disposition`` as Orthanc writes it, safe for any name.
+
+    What is not ASCII is said a second time as RFC 6266 has it (section 4.3): browsers take
+    bare UTF-8 for Latin-1.
+    """
     safe = "".join(char if char.isprintable() and char not in '"\\' else "_" for char in filename)
-    request.setHeader(b"content-disposition", b'filename="' + safe.encode("utf-8") + b'"')
+    value = b'filename="' + safe.encode("utf-8", "replace") + b'"'
+    if not safe.isascii():
+        value += b"; filename*=UTF-8''" + quote(safe, safe="", errors="replace").encode("ascii")
+    request.setHeader(b"content-disposition", value)
 
 
 def _has_descriptor(file: BinaryIO | Any) -> bool:
