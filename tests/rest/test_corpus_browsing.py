@@ -24,8 +24,7 @@ class CorpusTests(SynchronousTestCase):
     def test_configured(self):
         """The same with other options, and what they do to instances."""
         lua, ingest_transcoding = {10, 11}, set(range(22, 28)) | set(range(35, 41))
-        until_pixel_data = {55}
-        self._check("02-system-configured", SYSTEM, lua, ingest_transcoding, until_pixel_data)
+        self._check("02-system-configured", SYSTEM, lua, ingest_transcoding)
 
     def test_browsing(self):
         """Lists, resources, relatives, modules."""
