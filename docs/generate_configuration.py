@@ -31,6 +31,8 @@ def render() -> str:
                 meaning += f" Unit: {option.unit}."
             if option.allowed:
                 meaning += f" Allowed: {_escape(option.allowed)}."
+            if not option.honoured:
+                meaning += f" No effect: {_escape(option.inapplicable or 'not built yet')}."
             kind = option.type.value.removeprefix("an ").removeprefix("a ")
             lines += _row(
                 f"``{option.name}``", kind, default, meaning, "yes" if option.honoured else "no"

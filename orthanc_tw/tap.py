@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -97,6 +98,8 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
+    _end_once_running(reactor)
+
     from orthanc_tw.app import make_service
 
     levels = LogLevels()
@@ -117,6 +120,18 @@ def makeService(options: Options) -> IService:
     server.setServiceParent(service)  # type: ignore[no-untyped-call]
     reactor.callWhenRunning(_end_in_order, reactor)
     return service
+
+
+def _end_once_running(reactor: Any) -> None:
+    """Keep a SIGTERM of the time before the reactor runs: the start ends, then all stops.
+
+    Not where somebody else takes care of it, or from another thread than the main one.
+    """
+    if (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    ):
+        signal.signal(signal.SIGTERM, lambda *_: reactor.callWhenRunning(_stop, reactor))
 
 
 def _end_in_order(reactor: Any) -> None:

@@ -21,6 +21,7 @@ from orthanc_tw.app.dicom_client import (
     modality_registry,
 )
 from orthanc_tw.app.dicom_network import DicomNetwork, make_dicom_network
+from orthanc_tw.app.export import export_settings
 from orthanc_tw.app.modification import (
     ModificationParts,
     make_modification,
@@ -32,6 +33,7 @@ from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser
 from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.documents import Documents
+from orthanc_tw.core.export import Exporter
 from orthanc_tw.core.exports import ExportLog
 from orthanc_tw.core.find import Finder
 from orthanc_tw.core.instances import Instances
@@ -67,6 +69,7 @@ from orthanc_tw.rest.routes.archives import ArchiveRoutes
 from orthanc_tw.rest.routes.attachments import AttachmentRoutes
 from orthanc_tw.rest.routes.changes import ChangeRoutes
 from orthanc_tw.rest.routes.explorer import ExplorerRoutes
+from orthanc_tw.rest.routes.export import FileExportRoutes
 from orthanc_tw.rest.routes.exports import ExportRoutes
 from orthanc_tw.rest.routes.find import FindRoutes
 from orthanc_tw.rest.routes.job_events import JobEventsRoutes
@@ -224,8 +227,9 @@ def route_providers(
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
     check_revisions = configuration.boolean("CheckRevisions")
-    documents = Documents(storage, in_thread, runtime)
+    documents = Documents(storage, in_thread, runtime, main_tags.dictionary)
     instances = Instances(index, documents)
+    export = export_settings(configuration)
     indexed = _indexed(main_tags)
     names = metadata_names(configuration.mapping("UserMetadata"))
     browser = Browser(index, documents, names, indexed, settings.browse(configuration))
@@ -253,6 +257,7 @@ def route_providers(
     providers: list[RouteProvider] = [
         SystemRoutes(index, settings.system(configuration, main_tags, database_uuid)),
         ResourceRoutes(browser, deleter, streamer.send_chunks, levels),
+        FileExportRoutes(instances, Exporter(storage, in_thread, export, lambda: uuid.uuid4().hex)),
         TagRoutes(instances, documents, files, streamer.send_chunks, in_thread, levels),
         MetadataRoutes(metadata, names, levels),
         AttachmentRoutes(
@@ -313,4 +318,5 @@ def _indexed(main_tags: MainDicomTags) -> IndexedTags:
     return IndexedTags(
         levels={level: main_tags.tags(level) for level in ResourceType},
         defaults={tag for level in ResourceType for tag in defaults.tags(level)},
+        dictionary=main_tags.dictionary,
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
+from orthanc_tw.app.dictionary import user_dictionary
+from orthanc_tw.app.transfer_syntaxes import transfer_syntaxes
 from orthanc_tw.config import Configuration
 from orthanc_tw.config.derived import (
     authentication_enabled,
@@ -24,7 +26,7 @@ from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import StoreSettings
 from orthanc_tw.dicom.charset import Encoding
 from orthanc_tw.dicom.main_tags import MainDicomTags
-from orthanc_tw.dicom.uids import accepted_sop_classes, accepted_transfer_syntaxes
+from orthanc_tw.dicom.uids import accepted_sop_classes
 from orthanc_tw.index.gateway import StorageLimits
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.levels import ResourceType
@@ -76,7 +78,7 @@ def main_tags(configuration: Configuration) -> MainDicomTags:
     """
     extra = configuration.mapping("ExtraMainDicomTags")
     try:
-        return MainDicomTags.from_configuration(extra)
+        return MainDicomTags.from_configuration(extra, user_dictionary(configuration))
     except (OrthancError, ValueError) as error:
         raise StartupError(f"ExtraMainDicomTags: a known tag was expected: {error}") from None
 
@@ -161,9 +163,7 @@ def runtime(configuration: Configuration) -> RuntimeOptions:
     """Options that the REST API may change."""
     return RuntimeOptions(
         default_encoding=Encoding.parse(configuration.text("DefaultEncoding")),
-        accepted_transfer_syntaxes=accepted_transfer_syntaxes(
-            configuration.strings("AcceptedTransferSyntaxes")
-        ),
+        accepted_transfer_syntaxes=transfer_syntaxes(configuration),
         accepted_sop_classes=accepted_sop_classes(
             configuration.strings("AcceptedSopClasses"), configuration.strings("RejectedSopClasses")
         ),

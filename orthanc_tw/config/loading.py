@@ -106,7 +106,8 @@ def _remarks(settings: Settings, values: Mapping[str, Json]) -> Iterator[str]:
         option = OPTIONS.get(name)
         if option is not None:
             if not option.honoured and value != option.default:
-                yield f"{where}: known to Orthanc, not honoured by this version"
+                why = option.inapplicable or "known to Orthanc, not honoured by this version"
+                yield f"{where}: {why}"
         elif name in PLUGIN_SECTIONS:
             yield f"{where}: read by a plugin of Orthanc, not used by this server"
         else:

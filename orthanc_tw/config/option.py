@@ -55,6 +55,7 @@ class Option:
     :ivar default: the value if it is not set; None: it has none
     :ivar meaning: one line
     :ivar honoured: whether this version acts on it
+    :ivar inapplicable: why there is nothing here that the option could act on; empty otherwise
     :ivar unit: such as ``MB`` or ``s``; empty for none
     :ivar minimum: smallest number allowed, or shortest string
     :ivar maximum: largest number allowed, or longest string
@@ -71,6 +72,7 @@ class Option:
     default: Json
     meaning: str
     honoured: bool = False
+    inapplicable: str = ""
     unit: str = ""
     minimum: int | None = None
     maximum: int | None = None

@@ -6,6 +6,7 @@ the JSON type of what it found where the value may be a secret.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -173,10 +174,17 @@ def peers(value: Any) -> Iterator[Problem]:
 
 
 def dictionary(value: Any) -> Iterator[Problem]:
-    """``{"gggg,eeee": [VR, name, ...]}``."""
+    """``{"gggg,eeee": [VR, name, least, most, private creator]}``, the last three optional."""
     for tag, entry in value.items():
         if not isinstance(entry, list) or not 2 <= len(entry) <= 5:
             yield Problem((tag,), "an array of 2 to 5", type_of(entry))
+            continue
+        for index, (field, kind) in enumerate(zip(entry, (str, str, int, int, str), strict=False)):
+            if not isinstance(field, kind) or isinstance(field, bool):
+                expected = "a string" if kind is str else "an integer"
+                yield Problem((tag, str(index)), expected, type_of(field))
+        if isinstance(entry[0], str) and not re.fullmatch("[A-Z]{2}", entry[0]):
+            yield Problem((tag, "0"), "a value representation such as LO", f'"{entry[0]}"')
 
 
 def _fields(name: str, entry: dict[str, object], needed: tuple[str, ...]) -> Iterator[Problem]:

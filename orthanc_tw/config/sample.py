@@ -30,14 +30,14 @@ def sample() -> str:
 
 
 def describe(option: Option) -> str:
-    """Meaning, unit, allowed values, and whether the option is honoured, as sentences."""
+    """Meaning, unit, allowed values, and why the option has no effect, as sentences."""
     parts = [f"{option.meaning}."]
     if option.unit:
         parts.append(f"Unit: {option.unit}.")
     if option.allowed:
         parts.append(f"Allowed: {option.allowed}.")
     if not option.honoured:
-        parts.append("Not honoured by this version.")
+        parts.append(f"No effect: {option.inapplicable or 'not built yet'}.")
     return " ".join(parts)
 
 

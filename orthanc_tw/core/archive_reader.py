@@ -79,11 +79,6 @@ class _Budget:
             raise _too_large(f"inflates to more than {limits.maximum_ratio} times its size")
 
 
-def looks_like_zip(head: bytes) -> bool:
-    """Whether the first bytes of a file are those of a ZIP (also of an empty one)."""
-    return head[:4] in (b"PK\x03\x04", b"PK\x05\x06")
-
-
 def zip_entries(archive: Spool, new_spool: NewSpool, limits: ArchiveLimits) -> Iterator[Spool]:
     """Yield the files of a ZIP one by one, each in a spool that the caller discards.
 

@@ -18,6 +18,7 @@ from orthanc_tw.core.names import Names
 from orthanc_tw.core.requested import IndexedTags, Requested, requested_of
 from orthanc_tw.core.resource_json import resource_json
 from orthanc_tw.dicom.main_tag_json import format_main_tags
+from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.index.gateway import Index, ReadTransaction, ResourceRow, Statistics
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
@@ -62,6 +63,11 @@ class Browser:
         self._indexed = indexed
         self._settings = settings
 
+    @property
+    def dictionary(self) -> UserDictionary:
+        """Names of tags that the configuration adds."""
+        return self._indexed.dictionary
+
     async def one(
         self, level: ResourceType, public_id: str, view: View, shown: ResourceType | None = None
     ) -> JsonObject:
@@ -87,7 +93,7 @@ class Browser:
             if row is None:
                 return None
             (record,) = tx.expand((row,), view.parts(level))
-            return resource_json(record, view, self._names)
+            return resource_json(record, view, self._names, self._indexed.dictionary)
 
         return self._index.read_now(read)
 
@@ -155,7 +161,7 @@ class Browser:
             records = tx.expand(found, view.parts(found[0].level))
             return [
                 (
-                    resource_json(record, view, self._names),
+                    resource_json(record, view, self._names, self._indexed.dictionary),
                     requested_of(
                         tx,
                         record,
@@ -177,7 +183,7 @@ class Browser:
         values: JsonObject = dict(requested.values)
         if requested.file is not None:
             values.update(await self._documents.entries(requested.file, requested.from_file))
-        return format_main_tags(values, view.format)
+        return format_main_tags(values, view.format, self._indexed.dictionary)
 
 
 def all_of(level: ResourceType, since: int = 0) -> Slice:

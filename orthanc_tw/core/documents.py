@@ -41,6 +41,13 @@ class Documents:
         self._options = options
         self._dictionary = dictionary
 
+    def tag(self, name: str) -> int:
+        """The tag of a name or number, with those that the configuration adds.
+
+        :raises OrthancError: UNKNOWN_DICOM_TAG
+        """
+        return parse_tag(name, self._dictionary or UserDictionary())
+
     def tag_options(self, ignore_length: Iterable[int] = ()) -> TagOptions:
         """How text is made, with the default encoding of this moment."""
         return TagOptions(

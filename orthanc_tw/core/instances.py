@@ -9,20 +9,25 @@ from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.lookup import require
 from orthanc_tw.dicom.modules import module_json
 from orthanc_tw.dicom.shared_tags import SharedTags
-from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, header_json, tags_json
-from orthanc_tw.index.gateway import Attachment, Index, ReadTransaction
+from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, add_tag, header_json, tags_json
+from orthanc_tw.dicom.tags import PIXEL_DATA
+from orthanc_tw.index.gateway import Attachment, Index, ReadTransaction, ResourceRow
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.model.registries import ContentType
+from orthanc_tw.model.registries import Compression, ContentType
 
 
 @dataclass(frozen=True, slots=True)
 class StoredInstance:
-    """An instance and its DICOM file."""
+    """An instance and its DICOM file.
+
+    :ivar header: what is before the pixel data, kept apart where the file is compressed
+    """
 
     public_id: str
     file: Attachment
+    header: Attachment | None = None
 
 
 class Instances:
@@ -41,12 +46,18 @@ class Instances:
 
         :raises OrthancError: UNKNOWN_RESOURCE
         """
-        file = self._index.read_one(
-            lambda tx: tx.attachment_of(ResourceType.INSTANCE, public_id, ContentType.DICOM)
-        )
+        file = self._attachment(public_id, ContentType.DICOM)
         if file is None:
             raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
-        return StoredInstance(public_id, file)
+        if file.compression is Compression.NONE:
+            return StoredInstance(public_id, file)
+        header = self._attachment(public_id, ContentType.DICOM_UNTIL_PIXEL_DATA)
+        return StoredInstance(public_id, file, header)
+
+    def _attachment(self, public_id: str, content_type: ContentType) -> Attachment | None:
+        return self._index.read_one(
+            lambda tx: tx.attachment_of(ResourceType.INSTANCE, public_id, content_type)
+        )
 
     async def any_of(self, level: ResourceType, public_id: str) -> StoredInstance:
         """The instance whose file speaks for a resource: the first by public identifier.
@@ -57,7 +68,7 @@ class Instances:
         def read(tx: ReadTransaction) -> StoredInstance:
             row = require(tx, level, public_id)
             for instance in tx.descendants(row, ResourceType.INSTANCE, limit=1):
-                return StoredInstance(instance.public_id, _file(tx, instance.internal_id))
+                return _stored(tx, instance)
             raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
 
         return await self._index.read(read)
@@ -78,7 +89,7 @@ class Instances:
                 after=after,
                 limit=self._per_slice,
             )
-            return [StoredInstance(row.public_id, _file(tx, row.internal_id)) for row in rows]
+            return [_stored(tx, row) for row in rows]
 
         while True:
             page = await self._index.read(read)
@@ -99,16 +110,21 @@ class Instances:
 
         :param whole: go on after the pixel data
         """
-        return await self._documents.read(
-            instance.file, lambda file: tags_json(file, tag_format, options, whole=whole)
+        header = None if whole else instance.header
+        tags = await self._documents.read(
+            header or instance.file, lambda file: tags_json(file, tag_format, options, whole=whole)
         )
+        if header is not None:
+            # It ends where the pixel data begins, which is shown without its value.
+            add_tag(tags, PIXEL_DATA, None, "Null", None, tag_format)
+        return tags
 
     async def header(
         self, instance: StoredInstance, tag_format: TagFormat, options: TagOptions
     ) -> JsonObject:
         """Meta information of an instance."""
         return await self._documents.read(
-            instance.file, lambda file: header_json(file, tag_format, options)
+            instance.header or instance.file, lambda file: header_json(file, tag_format, options)
         )
 
     async def module(
@@ -146,8 +162,11 @@ class Instances:
         return shared.result(tag_format)
 
 
-def _file(tx: ReadTransaction, internal_id: int) -> Attachment:
-    found = tx.attachment(internal_id, ContentType.DICOM)
-    if found is None:
+def _stored(tx: ReadTransaction, row: ResourceRow) -> StoredInstance:
+    file = tx.attachment(row.internal_id, ContentType.DICOM)
+    if file is None:
         raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
-    return found
+    header = None
+    if file.compression is not Compression.NONE:
+        header = tx.attachment(row.internal_id, ContentType.DICOM_UNTIL_PIXEL_DATA)
+    return StoredInstance(row.public_id, file, header)

@@ -14,7 +14,7 @@ from orthanc_tw.dicom.requested_tags import (
     ComputedTag,
     RequestedTags,
 )
-from orthanc_tw.dicom.tags import format_tag
+from orthanc_tw.dicom.tags import UserDictionary, format_tag
 from orthanc_tw.index.gateway import (
     Attachment,
     ExpandParts,
@@ -44,10 +44,12 @@ class IndexedTags:
     :ivar levels: tags that the index keeps of each level
     :ivar defaults: tags that it keeps of any level without configuration; what is absent of
         these is absent of the file, while a configured one may just be younger than the file
+    :ivar dictionary: names of tags that the configuration adds
     """
 
     levels: Mapping[ResourceType, Collection[int]]
     defaults: Collection[int]
+    dictionary: UserDictionary = field(default_factory=UserDictionary)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from orthanc_tw.core.content import Content, View
 from orthanc_tw.core.names import Names
 from orthanc_tw.dicom.main_tag_json import format_main_tags
+from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.index.gateway import Attachment, ResourceRecord
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
@@ -41,7 +42,9 @@ def attachment_json(attachment: Attachment) -> JsonObject:
     }
 
 
-def resource_json(record: ResourceRecord, view: View, names: Names) -> JsonObject:
+def resource_json(
+    record: ResourceRecord, view: View, names: Names, dictionary: UserDictionary | None = None
+) -> JsonObject:
     """A resource without its ``RequestedTags``.
 
     :param names: names of metadata
@@ -49,10 +52,10 @@ def resource_json(record: ResourceRecord, view: View, names: Names) -> JsonObjec
     level, content = record.level, view.bits
     answer: JsonObject = {"ID": record.public_id, "Type": level.label}
     if content & _MAIN_DICOM_TAGS:
-        answer["MainDicomTags"] = format_main_tags(_main_tags(record), view.format)
+        answer["MainDicomTags"] = format_main_tags(_main_tags(record), view.format, dictionary)
         if level is ResourceType.STUDY:
             patient = record.ancestors_tags.get(ResourceType.PATIENT, {})
-            answer["PatientMainDicomTags"] = format_main_tags(patient, view.format)
+            answer["PatientMainDicomTags"] = format_main_tags(patient, view.format, dictionary)
     if content & _PARENT and level.parent is not None:
         answer[f"Parent{level.parent.label}"] = record.parent_public_id
     if content & _CHILDREN and level.children_label is not None:

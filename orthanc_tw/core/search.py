@@ -69,7 +69,7 @@ def criteria_of(
     """
     criteria = Criteria()
     for name, value in query.items():
-        tag = parse_tag(name)
+        tag = parse_tag(name, indexed.dictionary)
         if computed_tag(tag) is not None:
             matcher = list_matcher(value, case_sensitive=case_sensitive)
         else:

@@ -26,6 +26,7 @@ from orthanc_tw.index.gateway import (
     NewInstance,
     StorageLimits,
     StoreOutcome,
+    WriteTransaction,
 )
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
@@ -40,6 +41,7 @@ Extra = Mapping[ResourceType, Mapping[int, str]]
 
 # Reading the header of anything larger than this may have to wait for the disk.
 _READ_IN_REACTOR_BYTES = 1024 * 1024
+_CHUNK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ class _Ingest:
     __slots__ = (
         "_date",
         "_extra",
-        "_file",
+        "_files",
         "_ids",
         "_in_turn",
         "_now_s",
@@ -238,7 +240,7 @@ class _Ingest:
         self._in_turn = in_turn
         self._started = started
         self._ids: tuple[str, ...] = ()
-        self._file: StoredFile | None = None
+        self._files: list[StoredFile] = []
         # On its own, not the end of the chain: cancelling it does not stop the ingest, and it
         # swallows the late result.
         self.done: Deferred[StoreResult] = Deferred()
@@ -261,42 +263,59 @@ class _Ingest:
         """Make the file durable and submit its row. In a thread."""
         store = self._store
         settings = store._settings
-        file = store._storage.commit(self._spool, compress=settings.compress)
-        self._file = file
         summary = self._summary
+        header = None
+        if settings.compress and summary.pixel_data_offset:
+            header = self._commit_header(summary.pixel_data_offset)
+        file = store._storage.commit(self._spool, compress=settings.compress)
+        self._files.append(file)
         instance = NewInstance(
             resources=new_resources(
                 summary, self._ids, self._origin, settings.signatures, self._date, self._extra
             ),
-            attachment=Attachment(
-                uuid=file.uuid,
-                content_type=ContentType.DICOM,
-                size_bytes=file.size_bytes,
-                md5=file.md5,
-                stored_size_bytes=file.stored_size_bytes,
-                stored_md5=file.stored_md5,
-                compression=file.compression,
-            ),
+            attachment=_attachment(file, ContentType.DICOM),
             date=self._date,
             now_s=self._now_s,
             overwrite=self._overwrite,
             expected_instances=summary.expected_instances,
         )
+
+        def write(tx: WriteTransaction) -> StoreOutcome:
+            outcome = tx.store_instance(instance, settings.limits)
+            if header is not None and outcome.status is StoreStatus.SUCCESS:
+                assert outcome.instance_internal_id is not None
+                tx.put_attachment(outcome.instance_internal_id, header)
+            return outcome
+
         if self._in_turn is None:
-            self._submit(instance)
+            store._index.submit(write, self._written)
         else:
-            self._in_turn(partial(self._submit_safely, instance))
+            self._in_turn(partial(self._submit_safely, write))
 
-    def _submit(self, instance: NewInstance) -> None:
-        limits = self._store._settings.limits
-        self._store._index.submit(lambda tx: tx.store_instance(instance, limits), self._written)
-
-    def _submit_safely(self, instance: NewInstance) -> None:
+    def _submit_safely(self, write: Callable[[WriteTransaction], StoreOutcome]) -> None:
         """In the thread of another instance perhaps, which has no part in a failure."""
         try:
-            self._submit(instance)
+            self._store._index.submit(write, self._written)
         except Exception:
             self._store._spawn(_raising(Failure()), self.failed)
+
+    def _commit_header(self, size_bytes: int) -> Attachment:
+        """Keep what is before the pixel data beside a compressed file, which has no ranges."""
+        storage = self._store._storage
+        spool = storage.new_spool()
+        try:
+            with self._spool.reader() as file:
+                while size_bytes > 0:
+                    data = file.read(min(size_bytes, _CHUNK_BYTES))
+                    if not data:
+                        break
+                    spool.write(data)
+                    size_bytes -= len(data)
+            stored = storage.commit(spool, compress=True)
+        finally:
+            spool.discard()
+        self._files.append(stored)
+        return _attachment(stored, ContentType.DICOM_UNTIL_PIXEL_DATA)
 
     def _written(self, outcome: StoreOutcome | Failure) -> None:
         if isinstance(outcome, Failure):
@@ -306,15 +325,14 @@ class _Ingest:
             self._store.delete_files(tuple(outcome.removed))
             self._finish(StoreStatus.SUCCESS)
             return
-        self._delete_file()
+        self._delete_files()
         self._finish(outcome.status)
 
-    def _delete_file(self) -> None:
-        if self._file is not None:
-            self._store.delete_files((self._file.uuid,))
+    def _delete_files(self) -> None:
+        self._store.delete_files(tuple(file.uuid for file in self._files))
 
     def failed(self, failure: Failure) -> None:
-        self._delete_file()
+        self._delete_files()
         self._spool.discard()
         self._store._ended(self._started)
         self.done.errback(failure)
@@ -334,3 +352,15 @@ class _Ingest:
 
 def _raising(failure: Failure) -> Callable[[], None]:
     return failure.raiseException
+
+
+def _attachment(file: StoredFile, content_type: ContentType) -> Attachment:
+    return Attachment(
+        uuid=file.uuid,
+        content_type=content_type,
+        size_bytes=file.size_bytes,
+        md5=file.md5,
+        stored_size_bytes=file.stored_size_bytes,
+        stored_md5=file.stored_md5,
+        compression=file.compression,
+    )

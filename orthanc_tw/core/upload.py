@@ -11,12 +11,12 @@ from twisted.internet.defer import Deferred
 from orthanc_tw.core.archive_reader import (
     ArchiveLimits,
     gunzip,
-    looks_like_zip,
     multipart_parts,
     zip_entries,
 )
 from orthanc_tw.core.ingest_metadata import StoreOrigin
 from orthanc_tw.core.store import InstanceStore, StoreResult
+from orthanc_tw.dicom.sniff import looks_like_zip
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.storage.interface import Spool
 

@@ -25,6 +25,7 @@ def format_main_tags(
 
     :param tags: ``{"gggg,eeee": value}``; text; None for a tag that no file has (null); a
         sequence as the list of its items, or its whole entry, in the ``full`` format
+    :param dictionary: elements that the configuration adds
     :param tag_format: resources are shown in `TagFormat.SIMPLIFY` unless asked otherwise
     """
     target: JsonObject = {}
@@ -41,7 +42,9 @@ def format_main_tags(
         if isinstance(value, Sequence) and not isinstance(value, str):
             kind = "Sequence"
             value = [convert(item, tag_format) for item in value if isinstance(item, Mapping)]
-        add_tag(target, tag, None, kind, value, tag_format, dictionary)
+        known = dictionary.by_tag.get(tag) if dictionary else None
+        creator = known.creator if known else None
+        add_tag(target, tag, creator, kind, value, tag_format, dictionary)
     return target
 
 

@@ -28,9 +28,14 @@ class PrivateEntry:
 
 
 class PrivateDictionary:
-    """Look-up of private elements; made once, immutable, for any thread."""
+    """Look-up of private elements; made once, immutable, for any thread.
 
-    def __init__(self, text: str) -> None:
+    :param text: the definitions
+    :param fallback: whether what they lack is looked up in the dictionary of the package
+    """
+
+    def __init__(self, text: str, *, fallback: bool = False) -> None:
+        self._fallback = fallback
         self._exact: dict[tuple[str, int, int], PrivateEntry] = {}
         self._in_range: dict[tuple[str, int], list[tuple[int, int, PrivateEntry]]] = {}
         for match in _DEFINITION.finditer(text):
@@ -59,7 +64,7 @@ class PrivateDictionary:
             for first, last, entry in self._in_range.get((creator, number), ()):
                 if first <= group <= last:
                     return entry
-        return None
+        return private_dictionary().find(tag, creator) if self._fallback else None
 
 
 @lru_cache(maxsize=1)

@@ -48,6 +48,9 @@ def tag_name(
         entry = _user_entry(tag, private_creator, dictionary)
         if entry:
             return entry.name
+        if dictionary.private is not None and private_creator and _is_vendors(tag):
+            found = dictionary.private.find(tag, private_creator)
+            return found.name if found else UNKNOWN_NAME
     return _tag_name(tag, private_creator)
 
 
@@ -65,7 +68,20 @@ def dictionary_vr(
         entry = _user_entry(tag, private_creator, dictionary)
         if entry:
             return entry.vr
+        if dictionary.private is not None and private_creator and _is_vendors(tag):
+            found = dictionary.private.find(tag, private_creator)
+            return _dicom_vr(found.vr, signed) if found else "UN"
     return _dictionary_vr(tag, private_creator, signed)
+
+
+def _is_vendors(tag: int) -> bool:
+    """Whether this is an element of a block that a private creator reserves."""
+    return is_private(tag) and tag & 0xFFFF > 0xFF
+
+
+def _dicom_vr(vr: str, signed: bool) -> str:
+    """DICOM's VR of one of DCMTK, which has its own for ``OB or OW`` and ``US or SS``."""
+    return {"ox": "OW", "px": "OW", "xs": "SS" if signed else "US"}.get(vr, vr)
 
 
 def _user_entry(
@@ -101,9 +117,7 @@ def _dictionary_vr(tag: int, private_creator: str | None, signed: bool) -> str:
         if is_private_creator(tag):
             return "LO"
         found = private_dictionary().find(tag, private_creator) if private_creator else None
-        vr = found.vr if found else "UN"
-        # DCMTK's own codes for "OB or OW" and "US or SS"
-        return {"ox": "OW", "px": "OW", "xs": "SS" if signed else "US"}.get(vr, vr)
+        return _dicom_vr(found.vr if found else "UN", signed)
     entry = public_entry(tag)
     if entry is None:
         return "UN"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from orthanc_tw.dicom.private_dictionary import PrivateDictionary
 from orthanc_tw.dicom.public_dictionary import entry as public_entry
 from orthanc_tw.dicom.public_dictionary import tag_of_keyword
 from orthanc_tw.model.errors import ErrorCode, OrthancError
@@ -34,15 +35,26 @@ class DictionaryEntry:
 
 @dataclass(frozen=True)
 class UserDictionary:
-    """Elements added by the configuration, looked up by tag and by name."""
+    """What the configuration says of elements, looked up by tag and by name.
+
+    :ivar entries: elements that it adds; of two with one tag the last counts
+    :ivar private: vendors' elements, in place of those of the package; None for these
+    :ivar default_creator: private creator of elements that name none (``DefaultPrivateCreator``)
+    """
 
     entries: tuple[DictionaryEntry, ...] = ()
+    private: PrivateDictionary | None = None
+    default_creator: str = ""
     by_tag: Mapping[int, DictionaryEntry] = field(init=False)
     by_name: Mapping[str, DictionaryEntry] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_tag", {entry.tag: entry for entry in self.entries})
         object.__setattr__(self, "by_name", {entry.name: entry for entry in self.entries})
+
+    def __bool__(self) -> bool:
+        """Whether it says anything of how elements are read."""
+        return bool(self.entries) or self.private is not None
 
 
 _NO_ENTRIES = UserDictionary()

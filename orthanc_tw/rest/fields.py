@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from twisted.web.server import Request
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.rest.http import read_body
+
+T = TypeVar("T")
 
 # A string, to be kept; or a comma before a closing bracket, or a comment, to be dropped.
 _LENIENT = re.compile(rb'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])|/\*.*?\*/|//[^\n]*', re.DOTALL)
@@ -107,3 +110,21 @@ def text(body: Mapping[str, JsonValue], name: str) -> str | None:
     if not isinstance(value, str):
         raise bad_field(f'Field "{name}" must be a string')
     return value
+
+
+def known_tags(parse: Callable[[], T]) -> T:
+    """Run what parses tags: an unknown one is the client's mistake (Orthanc answers 500).
+
+    :raises OrthancError: UNKNOWN_DICOM_TAG with status 400
+    """
+    try:
+        return parse()
+    except OrthancError as error:
+        raise of_client(error) from None
+
+
+def of_client(error: OrthancError) -> OrthancError:
+    """The error to answer with: an unknown tag that the client named is status 400."""
+    if error.code is ErrorCode.UNKNOWN_DICOM_TAG:
+        return OrthancError(error.code, error.details, http_status=400)
+    return error

@@ -78,11 +78,11 @@ class FileAnswers:
     def send_stored(
         self, request: Request, attachment: Attachment, content_type: str, filename: str | None
     ) -> Deferred[None]:
-        """Send the content as it is stored.
+        """Send the content as it is stored, or a range of that.
 
-        :raises OrthancError: INEXISTENT_FILE
+        :raises OrthancError: INEXISTENT_FILE, BAD_RANGE
         """
-        return self._send_stored(request, attachment, content_type, filename, False)
+        return self._send_stored(request, attachment, content_type, filename, True)
 
     def _send_stored(
         self,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from orthanc_tw.core.content import DEFAULT, View, parse_content
 from orthanc_tw.core.find import FindSettings
@@ -13,16 +12,24 @@ from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.search import Criteria, Search, criteria_of, level_of_tag
 from orthanc_tw.dicom.requested_tags import RequestedTags
 from orthanc_tw.dicom.tag_json import TagFormat
-from orthanc_tw.dicom.tags import format_tag, parse_tag
+from orthanc_tw.dicom.tags import UserDictionary, format_tag, parse_tag
 from orthanc_tw.index.gateway import OrderKey
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.rest.fields import bad_field, boolean, natural, strict_boolean, strings, text
+from orthanc_tw.rest.fields import (
+    bad_field,
+    boolean,
+    known_tags,
+    natural,
+    strict_boolean,
+    strings,
+    text,
+)
 
-T = TypeVar("T")
 Body = Mapping[str, JsonValue]
-_ORDER_TYPES = {
+#: Types of `OrderBy`: where the value is, and what it is compared as.
+ORDER_TYPES = {
     f"{source}{suffix}": (source, cast)
     for source in ("DicomTag", "Metadata")
     for suffix, cast in (("", "Text"), ("AsInt", "Int"), ("AsFloat", "Float"))
@@ -32,16 +39,6 @@ _PARENTS = {
     ResourceType.STUDY: "ParentStudy",
     ResourceType.SERIES: "ParentSeries",
 }
-
-
-def _known_tags(parse: Callable[[], T]) -> T:
-    """An unknown tag in a body is the client's mistake, not the server's (Orthanc says 500)."""
-    try:
-        return parse()
-    except OrthancError as error:
-        if error.code is ErrorCode.UNKNOWN_DICOM_TAG:
-            raise OrthancError(error.code, error.details, http_status=400) from None
-        raise
 
 
 def level_of(label: str) -> ResourceType:
@@ -84,7 +81,7 @@ def search_of(
     for name, value in query.items():
         if not isinstance(value, str):
             raise bad_field(f'Tag "{name}" must be associated with a string')
-    with_tags = _known_tags(
+    with_tags = known_tags(
         lambda: criteria_of(level, query, indexed, case_sensitive=case_sensitive)
     )
     _metadata(body, names, with_tags, case_sensitive)
@@ -107,15 +104,16 @@ def search_of(
     )
 
 
-def view_of_body(body: Body) -> View | None:
+def view_of_body(body: Body, dictionary: UserDictionary) -> View | None:
     """How to show what is found; None for identifiers only.
 
+    :param dictionary: names of tags that the configuration adds
     :raises OrthancError: naming the field
     """
     requested = RequestedTags()
     names = strings(body, "RequestedTags")
     if names is not None:
-        requested = _known_tags(lambda: RequestedTags.of(names))
+        requested = known_tags(lambda: RequestedTags.of(names, dictionary))
     tag_format = format_of_body(body)
     content = strings(body, "ResponseContent")
     if content is not None:
@@ -171,7 +169,7 @@ def _order(body: Body, names: Names, indexed: IndexedTags) -> Sequence[OrderKey]
         kind, key, direction = (entry.get(name) for name in ("Type", "Key", "Direction"))
         if not isinstance(kind, str):
             raise bad_field('Field "Type" must be "DicomTag" or "Metadata"')
-        if kind not in _ORDER_TYPES:
+        if kind not in ORDER_TYPES:
             raise bad_field(
                 'Field "Type" must be "DicomTag", "DicomTagAsInt", "DicomTagAsFloat" or '
                 '"Metadata", "MetadataAsInt", "MetadataAsFloat"'
@@ -180,10 +178,10 @@ def _order(body: Body, names: Names, indexed: IndexedTags) -> Sequence[OrderKey]
             raise bad_field('Field "Key" must be a string')
         if not isinstance(direction, str) or direction.upper() not in ("ASC", "DESC"):
             raise bad_field('Field "Direction" must be "ASC" or "DESC"')
-        source, cast = _ORDER_TYPES[kind]
+        source, cast = ORDER_TYPES[kind]
         descending = direction.upper() == "DESC"
         if source == "DicomTag":
-            tag = _tag(key)
+            tag = _tag(key, indexed.dictionary)
             level = level_of_tag(tag, indexed)
             order.append(OrderKey(format_tag(tag), None, cast, descending, level))
         else:
@@ -191,5 +189,5 @@ def _order(body: Body, names: Names, indexed: IndexedTags) -> Sequence[OrderKey]
     return order
 
 
-def _tag(name: str) -> int:
-    return _known_tags(lambda: parse_tag(name))
+def _tag(name: str, dictionary: UserDictionary) -> int:
+    return known_tags(lambda: parse_tag(name, dictionary))

@@ -21,6 +21,7 @@ from twisted.web.server import Request
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.rest.json_text import pretty
+from orthanc_tw.rest.spec import Spec
 
 JSON_TYPE = b"application/json; charset=utf-8"
 
@@ -34,6 +35,7 @@ class Route:
 
     :ivar hot: matched ahead of Klein, which costs half of the requests per second; only for
         paths of static segments and plain ``<name>`` ones, with no more specific rival
+    :ivar spec: what it takes and answers, for its description
     :ivar changes_state: goes on although its client has hung up. None: everything but GET
     """
 
@@ -43,6 +45,7 @@ class Route:
     summary: str = ""
     hot: bool = False
     changes_state: bool | None = None
+    spec: Spec | None = None
 
 
 class RouteProvider(Protocol):

@@ -218,18 +218,17 @@ class _Chunks:
             self._done.errback(failure)
 
 
-def set_filename(request: Request, filename: str, *, extended: bool = False) -> None:
+def set_filename(request: Request, filename: str) -> None:
     """``Content-Disposition`` as Orthanc writes it, safe for any name.
 
-    :param extended: add a name that is not ASCII once more the way RFC 6266 has it, for clients
-        that take the first one for Latin-1
+    What is not ASCII is said a second time as RFC 6266 has it (section 4.3): browsers take
+    bare UTF-8 for Latin-1.
     """
     safe = "".join(char if char.isprintable() and char not in '"\\' else "_" for char in filename)
-    disposition = b'filename="' + safe.encode("utf-8", "replace") + b'"'
-    if extended and not safe.isascii():
-        encoded = quote(safe, safe="", errors="replace")
-        disposition += b"; filename*=UTF-8''" + encoded.encode("ascii")
-    request.setHeader(b"content-disposition", disposition)
+    value = b'filename="' + safe.encode("utf-8", "replace") + b'"'
+    if not safe.isascii():
+        value += b"; filename*=UTF-8''" + quote(safe, safe="", errors="replace").encode("ascii")
+    request.setHeader(b"content-disposition", value)
 
 
 def _has_descriptor(file: BinaryIO | Any) -> bool:

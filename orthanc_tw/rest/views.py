@@ -7,7 +7,9 @@ from twisted.web.server import Request
 from orthanc_tw.core.content import DEFAULT, Content, View, parse_content
 from orthanc_tw.dicom.requested_tags import parse_requested_tags
 from orthanc_tw.dicom.tag_json import TagFormat
+from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.rest.fields import known_tags
 from orthanc_tw.rest.http import argument, has_argument
 
 _PLAIN = View()
@@ -33,14 +35,19 @@ def is_set(request: Request, name: str) -> bool:
     return values[-1] not in (b"false", b"0")
 
 
-def view_of(request: Request, content: Content = DEFAULT) -> View:
+def view_of(
+    request: Request, content: Content = DEFAULT, dictionary: UserDictionary | None = None
+) -> View:
     """How to show resources.
 
+    :param dictionary: names of tags that the configuration adds
     :raises OrthancError: BAD_REQUEST for an unknown tag
     """
     if not request.args and b"?" not in request.uri:
         return _PLAIN if content is DEFAULT else View(content)
-    requested = parse_requested_tags(argument(request, "requested-tags") or "")
+    requested = known_tags(
+        lambda: parse_requested_tags(argument(request, "requested-tags") or "", dictionary)
+    )
     return View(content, format_of(request, TagFormat.SIMPLIFY), requested)
 
 

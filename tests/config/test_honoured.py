@@ -10,6 +10,38 @@ from twisted.trial.unittest import SynchronousTestCase
 import orthanc_tw
 from orthanc_tw.config.options import OPTIONS
 
+# Options of what is not built yet, by what they wait for. They only go from here.
+WAITING = {
+    "DICOM network": (
+        *("DeidentifyLogs", "DeidentifyLogsDicomVersion", "DicomModalities"),
+        *("DicomModalitiesInDatabase", "DicomCheckCalledAet", "StrictAetComparison"),
+        *("DicomCheckModalityHost", "DicomAlwaysAllowEcho", "DicomAlwaysAllowStore"),
+        *("DicomAlwaysAllowFind", "DicomAlwaysAllowFindWorklist", "DicomAlwaysAllowGet"),
+        *("DicomAlwaysAllowMove", "DicomScpTimeout", "DicomThreadsCount", "MaximumPduLength"),
+        *("TranscodeDicomProtocol", "SynchronousCMove", "StorageCommitmentReportsSize"),
+        *("DicomEchoChecksFind", "DicomDefaultRetrieveMethod", "DicomScuTimeout"),
+        *("DicomScuPreferredTransferSyntax", "DicomAssociationCloseDelay", "QueryRetrieveSize"),
+        *("DicomTlsEnabled", "DicomTlsCertificate", "DicomTlsPrivateKey"),
+        *("DicomTlsTrustedCertificates", "DicomTlsRemoteCertificateRequired"),
+        *("DicomTlsMinimumProtocolVersion", "DicomTlsCiphersAccepted"),
+    ),
+    "peers, and requests of the server": (
+        *("OrthancPeers", "OrthancPeersInDatabase", "HttpProxy", "HttpVerbose", "HttpTimeout"),
+        *("HttpsVerifyPeers", "HttpsCACertificates", "Pkcs11"),
+    ),
+    "pixels": (
+        *("IngestTranscoding", "IngestTranscodingOfUncompressed"),
+        *("IngestTranscodingOfCompressed", "DicomLossyTranscodingQuality"),
+        *("TranscoderThreadsCount", "TranscoderCacheSize", "TranscoderMemoryCapacity"),
+    ),
+    "modification": ("JobsEngineThreadsCount",),
+    "exports": ("LogExportedResources",),
+    "find": ("CaseSensitivePN",),
+    "WebDAV": ("WebDavEnabled", "WebDavDeleteAllowed", "WebDavUploadAllowed"),
+    "ingest": ("StoreDicom",),
+    "warnings": ("Warnings",),
+}
+
 
 class HonouredTests(SynchronousTestCase):
     def test_read(self) -> None:
@@ -26,3 +58,14 @@ class HonouredTests(SynchronousTestCase):
         honoured = {option.name for option in OPTIONS.values() if option.honoured}
         self.assertEqual(honoured - read, set())
         self.assertEqual(set(OPTIONS) & read - honoured, set())
+
+    def test_reasons(self) -> None:
+        """An option acts, or it is said why it has nothing to act on, or what it waits for."""
+        waiting = {name for names in WAITING.values() for name in names}
+        self.assertEqual(waiting - set(OPTIONS), set())
+        for option in OPTIONS.values():
+            if option.honoured:
+                self.assertEqual(option.inapplicable, "", option.name)
+            else:
+                self.assertTrue(option.inapplicable or option.name in waiting, option.name)
+                self.assertFalse(option.inapplicable and option.name in waiting, option.name)

@@ -10,6 +10,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.config import Configuration, ConfigurationError, load
+from orthanc_tw.config.options import OPTIONS
 
 
 class Case(SynchronousTestCase):
@@ -303,7 +304,7 @@ class WarningsTests(Case):
         self.assertEqual(self.warnings({"HttpThreadsCount": 50}), [])
         self.assertEqual(
             self.warnings({"HttpThreadsCount": 51}),
-            ["0.json: HttpThreadsCount: known to Orthanc, not honoured by this version"],
+            [f"0.json: HttpThreadsCount: {OPTIONS['HttpThreadsCount'].inapplicable}"],
         )
 
     def test_honoured(self) -> None:

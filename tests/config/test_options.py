@@ -15,6 +15,7 @@ REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "configuration
 # ``Worklists`` is the section of a plugin in Orthanc.
 OURS = {
     "LimitJobs",
+    "RestApiExportDirectory",
     "JobsOutputsMaximumAge",
     "JobsOutputsMaximumSize",
     "JobsRetry",

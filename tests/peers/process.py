@@ -63,6 +63,11 @@ class OrthancProcess:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         log.close()
+        self.wait()
+
+    def wait(self) -> None:
+        """Return once it answers."""
+        assert self._process is not None
         for _ in range(1200):
             if self._process.poll() is not None:
                 break
@@ -82,6 +87,11 @@ class OrthancProcess:
         """Process identifier."""
         assert self._process is not None
         return self._process.pid
+
+    def ended(self) -> int:
+        """Wait for its end; its exit status."""
+        assert self._process is not None
+        return self._process.wait(30)
 
     def kill(self) -> None:
         """SIGKILL."""

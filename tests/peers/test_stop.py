@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from twisted.trial.unittest import TestCase
 
-from tests.peers.process import OrthancProcess
+from tests.peers.process import ROOT, OrthancProcess, free_port
 
 
 class StopTests(TestCase):
@@ -26,6 +32,29 @@ class StopTests(TestCase):
         self.assertEqual(self.server.stop(), 0)
         self.assertNotIn("Traceback", self.server.log())
         self.assertIn("Server Shut Down", self.server.log())
+
+    def test_amid_the_start(self) -> None:
+        """SIGTERM while the server starts is an end in good order too."""
+        folder = Path(tempfile.mkdtemp(prefix="orthanc-tw-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        # The configuration is read from a pipe: the server starts, and cannot go on without it.
+        pipe = folder / "configuration.json"
+        os.mkfifo(pipe)
+        twistd = Path(sys.executable).with_name("twistd")
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [str(twistd), "--nodaemon", "--pidfile=", "orthanc", str(pipe)],
+                cwd=folder,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+        self.addCleanup(process.kill)
+        with pipe.open("w") as configuration:  # returns when the server reads
+            process.terminate()
+            configuration.write(json.dumps({"HttpPort": free_port(), "DicomServerEnabled": False}))
+        self.assertEqual(process.wait(30), 0)
+        self.assertNotIn("Traceback", (folder / "log").read_text())
 
     def test_amid_an_upload(self) -> None:
         """A client that is in the middle of its upload does not hold up the end."""

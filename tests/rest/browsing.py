@@ -16,6 +16,7 @@ from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser, BrowseSettings
 from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.documents import Documents
+from orthanc_tw.core.export import Exporter, ExportSettings
 from orthanc_tw.core.find import Finder, FindSettings
 from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.metadata import Metadata
@@ -42,6 +43,7 @@ from orthanc_tw.rest.files import FileAnswers
 from orthanc_tw.rest.routes.attachments import AttachmentRoutes
 from orthanc_tw.rest.routes.changes import ChangeRoutes
 from orthanc_tw.rest.routes.explorer import ExplorerRoutes
+from orthanc_tw.rest.routes.export import FileExportRoutes
 from orthanc_tw.rest.routes.exports import ExportRoutes
 from orthanc_tw.rest.routes.find import FindRoutes
 from orthanc_tw.rest.routes.labels import LabelRoutes
@@ -83,6 +85,7 @@ class Server:
         self.index = MemoryIndex() if index is None else index
         self.storage = MemoryStorage() if storage is None else storage
         self.events = []
+        self.export = ExportSettings(option("RestApiExportDirectory"))
         tags = MainDicomTags.from_configuration(option("ExtraMainDicomTags"))
         default_tags = MainDicomTags.from_configuration()
         self.runtime = RuntimeOptions(
@@ -208,6 +211,10 @@ class Server:
             ExportRoutes(self.index),
             SliceRoutes(self.index),
             ReconstructRoutes(self.reconstructor, levels),
+            FileExportRoutes(
+                Instances(self.index, self.documents),
+                Exporter(self.storage, in_thread, self.export, lambda: "export"),
+            ),
             TagRoutes(
                 Instances(self.index, self.documents, per_slice=per_slice or 100),
                 self.documents,

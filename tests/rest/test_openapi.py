@@ -1,12 +1,15 @@
 """The description of the API."""
 
+import json
 import re
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from orthanc_tw.app.describe import openapi_document
 from orthanc_tw.rest.http import Route
 from orthanc_tw.rest.openapi import document
-from tests.rest.browsing import Server
+from orthanc_tw.rest.spec import FLAG, INTEGER, Spec, fields, json_spec
+from tests.rest.browsing import REFERENCE, Server
 
 
 def route(method, path):
@@ -47,3 +50,58 @@ class DocumentTests(SynchronousTestCase):
             self.assertEqual(re.findall(r"{(\w+)}", path), declared)
         for path in ("/openapi.json", "/", "/system", "/instances/{public_id}/file"):
             self.assertIn(path, paths)
+
+    def test_spec(self):
+        """What a route says of itself becomes parameters, body and responses."""
+        spec = json_spec(
+            query={"expand": FLAG},
+            headers={"If-Match": FLAG},
+            body=fields({"Limit": INTEGER}, ["Limit"]),
+            statuses=(409,),
+        )
+        described = Route("POST", "/a/<x>", lambda request: b"", spec=spec)
+        operation = document([described])["paths"]["/a/{x}"]["post"]
+        places = [(one["name"], one["in"]) for one in operation["parameters"]]
+        self.assertEqual(places, [("expand", "query"), ("If-Match", "header")])
+        self.assertTrue(operation["requestBody"]["required"])
+        self.assertEqual(
+            operation["requestBody"]["content"]["application/json"]["schema"]["required"], ["Limit"]
+        )
+        self.assertEqual(
+            set(operation["responses"]), {"200", "400", "401", "403", "404", "409", "413"}
+        )
+
+    def test_no_body(self):
+        """A GET has no body, and what is not described may answer anything."""
+        paths = document([Route("GET", "/a", lambda request: b"", spec=Spec()), route("PUT", "/b")])
+        self.assertNotIn("requestBody", paths["paths"]["/a"]["get"])
+        self.assertNotIn("content", paths["paths"]["/a"]["get"]["responses"]["200"])
+        self.assertIn("default", paths["paths"]["/b"]["put"]["responses"])
+
+    def test_reference(self):
+        """Arguments, headers and fields that Orthanc describes are described here too."""
+        ours = {re.sub(r"{\w+}", "{}", path): item for path, item in self.paths().items()}
+        reference = json.loads((REFERENCE / "api.json").read_text())["paths"]
+        missing = []
+        compared = 0
+        for path, item in reference.items():
+            for method, known in item.items():
+                operation = ours.get(re.sub(r"{\w+}", "{}", path), {}).get(method.lower())
+                if operation is None or "default" in operation["responses"]:
+                    continue
+                compared += 1
+                there = {one["name"] for one in operation.get("parameters", ())}
+                bodies = operation.get("requestBody", {}).get("content", {})
+                there.update(bodies)
+                for body in bodies.values():
+                    there.update(body["schema"].get("properties", ()))
+                wanted = {*known.get("query", ()), *known.get("header", ())}
+                for kind, names in known.get("request", {}).items():
+                    wanted.update([kind, *(names or ())])
+                missing += [f"{method} {path}: {name}" for name in sorted(wanted - there)]
+        self.assertGreater(compared, 200)
+        self.assertEqual(missing, [])
+
+    def paths(self):
+        """The paths of the whole server."""
+        return openapi_document()["paths"]

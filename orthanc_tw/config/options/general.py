@@ -36,6 +36,7 @@ GENERAL = Topic(
             minimum=1,
             is_path=True,
             example="/var/tmp/orthanc",
+            inapplicable="Temporary files live in the storage area, on the disk that keeps them",
         ),
         Option(
             "StorageCompression",
@@ -76,6 +77,7 @@ GENERAL = Topic(
             "Memory that caches recently used attachments; 0: no cache",
             unit="MB",
             minimum=0,
+            inapplicable="Files are cached by the operating system",
         ),
         Option(
             "SyncStorageArea",
@@ -133,6 +135,7 @@ GENERAL = Topic(
             None,
             "Locale for collation and upper case; unset: that of the system",
             example="en_US.UTF-8",
+            inapplicable="Text is compared by the rules of Unicode, whatever the locale",
         ),
         Option(
             "PatientLevelEnabled",
@@ -166,7 +169,14 @@ GENERAL = Topic(
             rule=rules.user_content_type,
             example={"MyReport": [1025, "application/pdf"]},
         ),
-        Option("MallocArenaMax", INTEGER, 5, "Number of arenas of the C allocator", minimum=0),
+        Option(
+            "MallocArenaMax",
+            INTEGER,
+            5,
+            "Number of arenas of the C allocator",
+            minimum=0,
+            inapplicable="The allocator starts first: set MALLOC_ARENA_MAX in the environment",
+        ),
         Option(
             "LogExportedResources",
             BOOLEAN,

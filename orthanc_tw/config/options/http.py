@@ -52,6 +52,7 @@ HTTP = Topic(
             50,
             "Threads that serve HTTP requests; this server needs none",
             minimum=1,
+            inapplicable="Requests are served by one reactor, whatever their number",
         ),
         Option(
             "HttpRequestTimeout",
@@ -108,6 +109,18 @@ HTTP = Topic(
             BOOLEAN,
             False,
             "Whether REST calls that write to the server's own file system are allowed",
+            honoured=True,
+        ),
+        Option(
+            "RestApiExportDirectory",
+            STRING,
+            None,
+            "Folder that /instances/ID/export writes into, and nowhere else; unset: 403. "
+            "An option of orthanc-tw",
+            honoured=True,
+            minimum=1,
+            is_path=True,
+            example="/var/lib/orthanc/export",
         ),
         Option("WebDavEnabled", BOOLEAN, True, "Whether WebDAV is served at /webdav"),
         Option("WebDavDeleteAllowed", BOOLEAN, False, "Whether WebDAV may delete resources"),
@@ -185,7 +198,11 @@ SECURITY = Topic(
             is_path=True,
         ),
         Option(
-            "ExecuteLuaEnabled", BOOLEAN, False, "Whether /tools/execute-script runs Lua sent to it"
+            "ExecuteLuaEnabled",
+            BOOLEAN,
+            False,
+            "Whether /tools/execute-script runs Lua sent to it",
+            inapplicable="This server runs no Lua: /tools/execute-script answers 403",
         ),
     ),
 )

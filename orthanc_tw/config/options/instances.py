@@ -33,6 +33,7 @@ def _syntax(name: str, what: str) -> Option:
         BOOLEAN,
         None,
         f"Whether {what} is accepted; superseded by AcceptedTransferSyntaxes",
+        honoured=True,
         example=True,
     )
 
@@ -163,18 +164,30 @@ TRANSCODING = Topic(
             OBJECT,
             {},
             'Private tags: "gggg,eeee" to [VR, name, least, most, private creator]',
+            honoured=True,
             rule=rules.dictionary,
             example={"0014,1020": ["DA", "ValidationExpiryDate", 1, 1]},
         ),
-        Option("DefaultPrivateCreator", STRING, "", "Private creator of tags that do not name one"),
         Option(
-            "LoadPrivateDictionary", BOOLEAN, True, "Whether well-known private tags are loaded"
+            "DefaultPrivateCreator",
+            STRING,
+            "",
+            "Private creator of tags that do not name one",
+            honoured=True,
+        ),
+        Option(
+            "LoadPrivateDictionary",
+            BOOLEAN,
+            True,
+            "Whether well-known private tags are loaded",
+            honoured=True,
         ),
         Option(
             "ExternalDictionaries",
             STRINGS,
             None,
-            "DCMTK dictionaries to use in place of the built-in one",
+            "DCMTK dictionaries whose entries replace those of the built-in one",
+            honoured=True,
             is_path=True,
             example=["/usr/share/libdcmtk17/dicom.dic"],
         ),
@@ -212,6 +225,7 @@ TRANSCODING = Topic(
             "After",
             "When the built-in decoder is tried, with regard to those of plugins",
             choices=("Before", "After", "Disabled"),
+            inapplicable="There is no decoder of a plugin beside the built-in ones",
         ),
         Option(
             "MaximumConcurrentDcmtkTranscoders",
@@ -219,6 +233,7 @@ TRANSCODING = Topic(
             0,
             "Most transcodings at a time; 0: no limit",
             minimum=0,
+            inapplicable="DCMTK is not used",
         ),
     ),
 )

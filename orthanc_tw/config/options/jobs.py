@@ -140,7 +140,14 @@ JOBS = Topic(
 THREADS = Topic(
     "Threads and caches of Orthanc's readers",
     (
-        Option("StorageLoaderThreadsCount", INTEGER, 4, "Threads that read attachments", minimum=1),
+        Option(
+            "StorageLoaderThreadsCount",
+            INTEGER,
+            4,
+            "Threads that read attachments",
+            minimum=1,
+            inapplicable="Attachments are read by the threads of the server, or sent by the kernel",
+        ),
         Option(
             "StorageMemoryCapacity",
             INTEGER,
@@ -148,8 +155,16 @@ THREADS = Topic(
             "Memory for attachments that are read ahead",
             unit="MB",
             minimum=0,
+            inapplicable="Attachments are streamed, never read ahead as a whole",
         ),
-        Option("DicomParserThreadsCount", INTEGER, 2, "Threads that parse DICOM", minimum=1),
+        Option(
+            "DicomParserThreadsCount",
+            INTEGER,
+            2,
+            "Threads that parse DICOM",
+            minimum=1,
+            inapplicable="Headers are parsed by the threads of the server",
+        ),
         Option(
             "DicomParserCacheSize",
             INTEGER,
@@ -157,6 +172,7 @@ THREADS = Topic(
             "Memory that caches parsed instances",
             unit="MB",
             minimum=0,
+            inapplicable="Parsed instances are not cached",
         ),
         Option(
             "DicomParserMemoryCapacity",
@@ -165,6 +181,7 @@ THREADS = Topic(
             "Memory for instances that are being parsed",
             unit="MB",
             minimum=0,
+            inapplicable="Large values are left in the file while an instance is parsed",
         ),
         Option("TranscoderThreadsCount", INTEGER, 4, "Threads that transcode", minimum=1),
         Option(
@@ -190,6 +207,7 @@ THREADS = Topic(
             "Threads that read instances ahead of an archive or a transfer",
             minimum=0,
             example=4,
+            inapplicable="Archives are read and deflated by the threads of the server",
         ),
         Option(
             "SequentialDicomReaderWindowSize",
@@ -197,6 +215,7 @@ THREADS = Topic(
             4,
             "Number of instances read ahead",
             minimum=1,
+            inapplicable="The window of an archive is measured in bytes",
         ),
         Option(
             "SequentialDicomReaderWindowCapacity",
@@ -205,6 +224,7 @@ THREADS = Topic(
             "Memory for instances read ahead",
             unit="MB",
             minimum=0,
+            inapplicable="The window of an archive has a fixed size of a few MB",
         ),
         Option(
             "ZipLoaderThreads",
@@ -212,6 +232,7 @@ THREADS = Topic(
             0,
             "Threads that read instances ahead of a ZIP (up to Orthanc 1.12 only)",
             minimum=0,
+            inapplicable="Archives are read and deflated by the threads of the server",
         ),
     ),
 )
@@ -219,7 +240,14 @@ THREADS = Topic(
 SCRIPTS = Topic(
     "Scripts and plugins",
     (
-        Option("LuaScripts", STRINGS, [], "Lua scripts to load", is_path=True),
+        Option(
+            "LuaScripts",
+            STRINGS,
+            [],
+            "Lua scripts to load",
+            is_path=True,
+            inapplicable="This server runs no Lua: a client of /changes can do what a script did",
+        ),
         Option(
             "LuaHeartBeatPeriod",
             INTEGER,
@@ -227,9 +255,15 @@ SCRIPTS = Topic(
             "Time between calls of the Lua function OnHeartBeat; 0: never",
             unit="s",
             minimum=0,
+            inapplicable="This server runs no Lua",
         ),
         Option(
-            "Plugins", STRINGS, [], "Shared libraries, or folders of them, to load", is_path=True
+            "Plugins",
+            STRINGS,
+            [],
+            "Shared libraries, or folders of them, to load",
+            is_path=True,
+            inapplicable="Orthanc's plugins are shared libraries that call its own C API",
         ),
     ),
 )

@@ -22,8 +22,21 @@ from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, MIME, OUTPUT_KEY, arch
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.rest import spec_parts as parts
 from orthanc_tw.rest.archive_response import ArchiveResponse
 from orthanc_tw.rest.http import Body, Route, argument, has_argument, json_request
+from orthanc_tw.rest.spec import (
+    BINARY,
+    BOOLEAN,
+    FLAG,
+    INTEGER,
+    JSON,
+    STRING,
+    ZIP,
+    Spec,
+    described,
+    fields,
+)
 from orthanc_tw.rest.streaming import Streamer
 from orthanc_tw.rest.submission import (
     SubmissionOptions,
@@ -37,6 +50,41 @@ from orthanc_tw.rest.submission import (
 _LEVELS = (ResourceType.PATIENT, ResourceType.STUDY, ResourceType.SERIES)
 _NOT_A_LIST = "Expected a list of resources to archive in the body"
 _NOT_STRINGS = "Expected a list of strings (Orthanc identifiers)"
+
+_STATUSES = (404, 501, 503)
+_FIELDS = {
+    **parts.SUBMISSION,
+    "Filename": STRING,
+    "Transcode": STRING,
+    "LossyQuality": INTEGER,
+    "Utf8": described(BOOLEAN, "Names of the entries in UTF-8"),
+    "Extended": described(BOOLEAN, "More tags in the DICOMDIR of media"),
+}
+_ARGUMENTS = {**parts.FILENAME, **parts.TRANSCODE}
+_CONTENT = {ZIP: BINARY}
+_GET = Spec(query=_ARGUMENTS, content=_CONTENT, statuses=_STATUSES)
+_GET_MEDIA = Spec(
+    query={**_ARGUMENTS, "extended": described(FLAG, "More tags in the DICOMDIR")},
+    content=_CONTENT,
+    statuses=_STATUSES,
+)
+_GET_TOOL = Spec(
+    query={**_ARGUMENTS, "resources": described(STRING, "Identifiers, by commas")},
+    content=_CONTENT,
+    statuses=_STATUSES,
+)
+_POST = Spec(
+    body={JSON: fields(_FIELDS)},
+    body_required=True,
+    content={ZIP: BINARY, JSON: parts.JOB},
+    statuses=_STATUSES,
+)
+_POST_TOOL = Spec(
+    body={JSON: fields({**_FIELDS, **parts.RESOURCES}, ["Resources"])},
+    body_required=True,
+    content={ZIP: BINARY, JSON: parts.JOB},
+    statuses=_STATUSES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +132,41 @@ class ArchiveRoutes:
         for level in _LEVELS:
             for name, media in (("archive", False), ("media", True)):
                 path = f"/{level.plural}/<public_id>/{name}"
-                yield Route("GET", path, partial(self._get_resource, level, media))
-                yield Route("POST", path, partial(self._post_resource, level, media), hot=True)
+                yield Route(
+                    "GET",
+                    path,
+                    partial(self._get_resource, level, media),
+                    f"Download the {name}",
+                    spec=_GET_MEDIA if media else _GET,
+                )
+                yield Route(
+                    "POST",
+                    path,
+                    partial(self._post_resource, level, media),
+                    f"Make the {name}",
+                    hot=True,
+                    spec=_POST,
+                )
         for name, media, extended in (
             ("create-archive", False, False),
             ("create-media", True, False),
             ("create-media-extended", True, True),
         ):
             path = f"/tools/{name}"
-            yield Route("GET", path, partial(self._get_tool, media, extended))
-            yield Route("POST", path, partial(self._post_tool, media, extended))
+            yield Route(
+                "GET",
+                path,
+                partial(self._get_tool, media, extended),
+                "Download resources",
+                spec=_GET_TOOL,
+            )
+            yield Route(
+                "POST",
+                path,
+                partial(self._post_tool, media, extended),
+                "Archive resources",
+                spec=_POST_TOOL,
+            )
 
     async def _get_resource(
         self, level: ResourceType, media: bool, request: Request, public_id: str

@@ -13,6 +13,7 @@ from orthanc_tw.core.resource_json import attachment_json
 from orthanc_tw.index.gateway import Attachment
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import Compression
+from orthanc_tw.rest import spec_parts as parts
 from orthanc_tw.rest.answers import empty_text
 from orthanc_tw.rest.body import take_spool
 from orthanc_tw.rest.errors import bare
@@ -28,6 +29,18 @@ from orthanc_tw.rest.http import (
 )
 from orthanc_tw.rest.ranges import requested_range
 from orthanc_tw.rest.revisions import if_match, is_not_modified, set_etag
+from orthanc_tw.rest.spec import (
+    BINARY,
+    BYTES,
+    FLAG,
+    JSON,
+    OBJECT,
+    Spec,
+    array,
+    described,
+    json_spec,
+    text_spec,
+)
 from orthanc_tw.storage.interface import Spool
 
 _CHILDREN = (
@@ -43,6 +56,31 @@ _FACTS: dict[str, Fact] = {
     "md5": lambda attachment: attachment.md5,
     "compressed-md5": lambda attachment: attachment.stored_md5,
 }
+
+_LIST = json_spec(query={"full": described(FLAG, "Numbers too")})
+_GET = json_spec(array(), headers=parts.IF_NONE_MATCH, statuses=(304,))
+_INFO = json_spec(OBJECT, headers=parts.IF_NONE_MATCH, statuses=(304,))
+_FACT = text_spec(headers=parts.IF_NONE_MATCH, statuses=(304,))
+_ANY_TYPE = {"*/*": BINARY}
+_DATA = Spec(
+    query=parts.FILENAME,
+    headers={**parts.IF_NONE_MATCH, **parts.RANGE},
+    content=_ANY_TYPE,
+    statuses=(206, 304, 416),
+    bare=(416,),
+)
+_STORED = Spec(
+    query=parts.FILENAME,
+    headers={**parts.IF_NONE_MATCH, **parts.RANGE},
+    content=_ANY_TYPE,
+    statuses=(206, 304, 416),
+    bare=(416,),
+)
+_PUT = Spec(
+    headers=parts.IF_MATCH, body={BYTES: BINARY}, content={JSON: OBJECT}, statuses=(409, 507)
+)
+_DELETE = text_spec(headers=parts.IF_MATCH, statuses=(409,))
+_ACT = json_spec(OBJECT, bare=(400,))
 
 
 class AttachmentRoutes:
@@ -70,23 +108,43 @@ class AttachmentRoutes:
         for level in self._levels:
             path = f"/{level.plural}/<public_id>/attachments"
             one = f"{path}/<name>"
-            yield Route("GET", path, partial(self.list_all, level), "List the attachments")
-            yield Route("GET", one, partial(self.get, level), "List what an attachment offers")
-            yield Route("PUT", one, partial(self.put, level), "Set a user attachment")
-            yield Route("DELETE", one, partial(self.delete, level), "Delete a user attachment")
-            yield Route("GET", f"{one}/info", partial(self.info, level), "Describe an attachment")
+            yield Route(
+                "GET", path, partial(self.list_all, level), "List the attachments", spec=_LIST
+            )
+            yield Route(
+                "GET", one, partial(self.get, level), "List what an attachment offers", spec=_GET
+            )
+            yield Route("PUT", one, partial(self.put, level), "Set a user attachment", spec=_PUT)
+            yield Route(
+                "DELETE", one, partial(self.delete, level), "Delete a user attachment", spec=_DELETE
+            )
+            yield Route(
+                "GET",
+                f"{one}/info",
+                partial(self.info, level),
+                "Describe an attachment",
+                spec=_INFO,
+            )
             data = partial(self.data, level)
-            yield Route("GET", f"{one}/data", data, "Get an attachment")
+            yield Route("GET", f"{one}/data", data, "Get an attachment", spec=_DATA)
             stored = partial(self.stored, level)
-            yield Route("GET", f"{one}/compressed-data", stored, "Get an attachment as stored")
+            yield Route(
+                "GET", f"{one}/compressed-data", stored, "Get an attachment as stored", spec=_STORED
+            )
             for name, fact in _FACTS.items():
                 get = partial(self.fact, level, fact)
-                yield Route("GET", f"{one}/{name}", get, f"Get the {name} of an attachment")
+                yield Route(
+                    "GET", f"{one}/{name}", get, f"Get the {name} of an attachment", spec=_FACT
+                )
             for name, compress in (("compress", True), ("uncompress", False)):
                 act = partial(self.recompress, level, compress)
-                yield Route("POST", f"{one}/{name}", act, f"{name.capitalize()} an attachment")
+                yield Route(
+                    "POST", f"{one}/{name}", act, f"{name.capitalize()} an attachment", spec=_ACT
+                )
             verify = partial(self.verify, level)
-            yield Route("POST", f"{one}/verify-md5", verify, "Compare the file with its MD5")
+            yield Route(
+                "POST", f"{one}/verify-md5", verify, "Compare the file with its MD5", spec=_ACT
+            )
 
     def list_all(self, level: ResourceType, request: Request, public_id: str) -> bytes:
         """Names, or names and numbers with ``?full``."""
@@ -130,7 +188,8 @@ class AttachmentRoutes:
     async def stored(
         self, level: ResourceType, request: Request, public_id: str, name: str
     ) -> Body:
-        """The content as it is stored."""
+        """The content as it is stored, or a range of that."""
+        requested_range(request, _ANY_SIZE)
         attachment = self._get(level, request, public_id, name)
         if attachment is None:
             return bare(request, 304)

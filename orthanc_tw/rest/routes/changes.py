@@ -22,6 +22,18 @@ from orthanc_tw.rest.http import (
 )
 from orthanc_tw.rest.json_list import SendChunks
 from orthanc_tw.rest.json_text import pretty
+from orthanc_tw.rest.spec import (
+    BOOLEAN,
+    FLAG,
+    INTEGER,
+    STRING,
+    answer,
+    array,
+    described,
+    fields,
+    json_spec,
+    text_spec,
+)
 
 DEFAULT_LIMIT = 100
 MAXIMUM_LIMIT = 100_000
@@ -29,6 +41,28 @@ MAXIMUM_LIMIT = 100_000
 PAGE = 500
 _LABELS = {int(item): item.label for item in ChangeType}
 _NUMBERS = {label: number for number, label in _LABELS.items()}
+
+_PAGE = {
+    "since": described(INTEGER, "Number after which to begin"),
+    "to": described(INTEGER, "Number to end with"),
+    "limit": described(INTEGER, "Most entries"),
+    "last": described(FLAG, "The last entry only"),
+}
+_CHANGE = answer(
+    {
+        "ChangeType": STRING,
+        "Date": STRING,
+        "ID": STRING,
+        "Path": STRING,
+        "ResourceType": STRING,
+        "Seq": INTEGER,
+    }
+)
+_CHANGES = json_spec(
+    fields({"Changes": array(_CHANGE), "Done": BOOLEAN, "Last": INTEGER, "First": INTEGER}),
+    query={**_PAGE, "type": described(STRING, "Types of changes, by semicolons")},
+)
+_CLEAR = text_spec()
 
 
 def _types(request: Request) -> list[int]:
@@ -76,8 +110,8 @@ class ChangeRoutes:
 
     def routes(self) -> Iterable[Route]:
         """Read and clear."""
-        yield Route("GET", "/changes", self.get_changes, "List the changes")
-        yield Route("DELETE", "/changes", self.delete_changes, "Clear the changes")
+        yield Route("GET", "/changes", self.get_changes, "List the changes", spec=_CHANGES)
+        yield Route("DELETE", "/changes", self.delete_changes, "Clear the changes", spec=_CLEAR)
 
     async def get_changes(self, request: Request) -> bytes | None:
         """A page of changes: ``since``, ``to``, ``limit``, ``type``, or the ``last`` one."""

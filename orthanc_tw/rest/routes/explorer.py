@@ -9,6 +9,7 @@ from twisted.web.server import Request
 
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, json_body, text_body
+from orthanc_tw.rest.spec import BINARY, Spec, array, json_spec
 
 # Files of the page below /app, their names in the package and their types.
 _FILES = {
@@ -17,6 +18,10 @@ _FILES = {
     "images/favicon.ico": ("favicon.ico", b"image/x-icon"),
 }
 _SCRIPT = "// Extensions to Orthanc Explorer by the registered plugins\n\n"
+
+_REDIRECT = Spec(statuses=(307, 404))
+_FILE = Spec(content={"*/*": BINARY}, statuses=(404,))
+_NAMES = json_spec(array())
 
 
 class ExplorerRoutes:
@@ -30,14 +35,22 @@ class ExplorerRoutes:
 
     def routes(self) -> Iterable[Route]:
         """Root, page, plugins."""
-        yield Route("GET", "/", self.get_root, "Go to the web page")
-        yield Route("GET", "/app", self.get_app, "Directories of the page are not listed")
-        yield Route("GET", "/app/<path:name>", self.get_app, "Get a file of the web page")
-        yield Route("GET", "/favicon.ico", self.get_icon, "Go to the icon of the web page")
-        yield Route("GET", "/webdav", self.get_webdav, "WebDAV is not offered")
-        yield Route("GET", "/webdav/<path:name>", self.get_webdav, "WebDAV is not offered")
-        yield Route("GET", "/plugins", self.get_plugins, "List the plugins")
-        yield Route("GET", "/plugins/<name>", self.get_plugin, "Describe a plugin")
+        yield Route("GET", "/", self.get_root, "Go to the web page", spec=_REDIRECT)
+        yield Route(
+            "GET", "/app", self.get_app, "Directories of the page are not listed", spec=_FILE
+        )
+        yield Route(
+            "GET", "/app/<path:name>", self.get_app, "Get a file of the web page", spec=_FILE
+        )
+        yield Route(
+            "GET", "/favicon.ico", self.get_icon, "Go to the icon of the web page", spec=_REDIRECT
+        )
+        yield Route("GET", "/webdav", self.get_webdav, "WebDAV is not offered", spec=_FILE)
+        yield Route(
+            "GET", "/webdav/<path:name>", self.get_webdav, "WebDAV is not offered", spec=_FILE
+        )
+        yield Route("GET", "/plugins", self.get_plugins, "List the plugins", spec=_NAMES)
+        yield Route("GET", "/plugins/<name>", self.get_plugin, "Describe a plugin", spec=_FILE)
 
     def get_root(self, request: Request) -> bytes:
         """Redirect to the page."""

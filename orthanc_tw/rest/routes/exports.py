@@ -10,6 +10,26 @@ from orthanc_tw.index.gateway import Export, ExportsPage, Index
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.rest.answers import empty_text, resource_path
 from orthanc_tw.rest.http import Route, has_argument, integer_argument, json_body
+from orthanc_tw.rest.spec import (
+    BOOLEAN,
+    FLAG,
+    INTEGER,
+    array,
+    described,
+    fields,
+    json_spec,
+    text_spec,
+)
+
+_EXPORTS = json_spec(
+    fields({"Exports": array({}), "Done": BOOLEAN, "Last": INTEGER}),
+    query={
+        "since": described(INTEGER, "Number after which to begin"),
+        "limit": described(INTEGER, "Most entries"),
+        "last": described(FLAG, "The last entry only"),
+    },
+)
+_CLEAR = text_spec()
 
 DEFAULT_LIMIT = 100
 MAXIMUM_LIMIT = 1000
@@ -56,8 +76,8 @@ class ExportRoutes:
 
     def routes(self) -> Iterable[Route]:
         """Read and clear."""
-        yield Route("GET", "/exports", self.get_exports, "List the exports")
-        yield Route("DELETE", "/exports", self.delete_exports, "Clear the exports")
+        yield Route("GET", "/exports", self.get_exports, "List the exports", spec=_EXPORTS)
+        yield Route("DELETE", "/exports", self.delete_exports, "Clear the exports", spec=_CLEAR)
 
     async def get_exports(self, request: Request) -> bytes:
         """A page of exports: ``since``, ``limit``, or the ``last`` one.

@@ -18,11 +18,84 @@ from orthanc_tw.index.gateway import Index, ReadTransaction, ResourceRow
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.rest import spec_parts as parts
 from orthanc_tw.rest.answers import empty_text
 from orthanc_tw.rest.fields import boolean, object_request, text
+from orthanc_tw.rest.find_request import ORDER_TYPES as _ORDER_TYPES
 from orthanc_tw.rest.find_request import format_of_body, level_of, search_of, view_of_body
 from orthanc_tw.rest.http import Body, Route, json_body, json_request
 from orthanc_tw.rest.json_list import SendChunks, json_list
+from orthanc_tw.rest.spec import (
+    BOOLEAN,
+    JSON,
+    NATURAL,
+    STRING,
+    TEXT,
+    Spec,
+    answer,
+    array,
+    described,
+    fields,
+    json_spec,
+    map_of,
+    one_of,
+)
+
+_QUERY = {
+    "Level": parts.LEVEL,
+    "Query": described(map_of(STRING), "Values by tag: wildcards, lists, ranges"),
+    "CaseSensitive": BOOLEAN,
+    "Labels": array(),
+    "LabelsConstraint": one_of("All", "Any", "None"),
+    "MetadataQuery": described(map_of(STRING), "Values by metadata"),
+    "ParentPatient": STRING,
+    "ParentStudy": STRING,
+    "ParentSeries": STRING,
+    "Full": BOOLEAN,
+    "Short": BOOLEAN,
+}
+_ORDER = answer(
+    {
+        "Type": one_of(*_ORDER_TYPES),
+        "Key": STRING,
+        "Direction": one_of("ASC", "DESC"),
+    }
+)
+_FIND = json_spec(
+    array({}),
+    body=fields(
+        {
+            **_QUERY,
+            "Expand": BOOLEAN,
+            "Limit": NATURAL,
+            "Since": NATURAL,
+            "OrderBy": array(_ORDER),
+            "RequestedTags": array(),
+            "ResponseContent": array(),
+        },
+        ["Level", "Query"],
+    ),
+    statuses=(404,),
+)
+_COUNT = json_spec(
+    answer({"Count": NATURAL}), body=fields(_QUERY, ["Level", "Query"]), statuses=(404,)
+)
+_CONTENT = json_spec(
+    array({}),
+    body=fields(
+        {
+            **parts.RESOURCES,
+            "Level": described(parts.LEVEL, "Their relatives at this level"),
+            "Metadata": BOOLEAN,
+            "Full": BOOLEAN,
+            "Short": BOOLEAN,
+        },
+        ["Resources"],
+    ),
+)
+_DELETE = Spec(
+    body={JSON: fields(parts.RESOURCES, ["Resources"])}, body_required=True, content={TEXT: STRING}
+)
 
 
 class FindRoutes:
@@ -50,18 +123,29 @@ class FindRoutes:
 
     def routes(self) -> Iterable[Route]:
         """Find, count, show, delete. Finding and counting end with their client."""
-        yield Route("POST", "/tools/find", self.find, "Find resources", changes_state=False)
+        yield Route(
+            "POST", "/tools/find", self.find, "Find resources", changes_state=False, spec=_FIND
+        )
         count = "/tools/count-resources"
-        yield Route("POST", count, self.count, "Count resources", changes_state=False)
+        yield Route("POST", count, self.count, "Count resources", changes_state=False, spec=_COUNT)
         bulk = "/tools/bulk-content"
-        yield Route("POST", bulk, self.bulk_content, "Describe resources", changes_state=False)
-        yield Route("POST", "/tools/bulk-delete", self.bulk_delete, "Delete resources")
+        yield Route(
+            "POST",
+            bulk,
+            self.bulk_content,
+            "Describe resources",
+            changes_state=False,
+            spec=_CONTENT,
+        )
+        yield Route(
+            "POST", "/tools/bulk-delete", self.bulk_delete, "Delete resources", spec=_DELETE
+        )
 
     async def find(self, request: Request) -> Body:
         """Resources that match a query: identifiers, or expanded."""
         body = object_request(request)
         search = search_of(body, self._indexed, self._names, self._settings)
-        pages = self._pages(search, view_of_body(body))
+        pages = self._pages(search, view_of_body(body, self._indexed.dictionary))
         return await json_list(request, pages, self._send_chunks)
 
     async def count(self, request: Request) -> bytes:

@@ -23,6 +23,7 @@ from orthanc_tw.jobs.query import JobPage, JobQuery
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.jobs import JobState
 from orthanc_tw.rest.http import Body, Route
+from orthanc_tw.rest.spec import STRING, Spec
 from orthanc_tw.rest.streaming import Streamer
 
 _log = Logger()
@@ -35,6 +36,8 @@ HEARTBEAT_S = 15.0
 JOBS_A_CHUNK = 50
 
 _UNENDED = [state.value for state in JobState if not state.is_final]
+
+_EVENTS = Spec(content={"text/event-stream": STRING}, statuses=(503,))
 
 
 class JobEventsRoutes:
@@ -59,7 +62,7 @@ class JobEventsRoutes:
     def routes(self) -> Iterable[Route]:
         """See `RouteProvider`."""
         # Hot since "/jobs/<job_id>" is: of hot routes the most specific wins.
-        yield Route("GET", "/jobs/events", self._listen, "Follow jobs", hot=True)
+        yield Route("GET", "/jobs/events", self._listen, "Follow jobs", hot=True, spec=_EVENTS)
 
     def close(self) -> None:
         """End all streams; their clients come back when the server does."""

@@ -17,7 +17,12 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.rest.errors import BareError, set_status
 from orthanc_tw.rest.http import Route, json_body, text_body
 from orthanc_tw.rest.ranges import standard_range
+from orthanc_tw.rest.spec import BINARY, STRING, Spec, answer, array, json_spec, text_spec
 from orthanc_tw.rest.streaming import Streamer, set_filename
+
+_FAILED = json_spec(array(answer({"ID": STRING, "Reason": STRING})), bare=(404,))
+_OUTPUT = Spec(content={"*/*": BINARY}, statuses=(206, 304, 416), bare=(304, 416))
+_EMPTY = text_spec()
 
 
 class JobOutputRoutes:
@@ -33,11 +38,12 @@ class JobOutputRoutes:
 
     def routes(self) -> Iterable[Route]:
         """See `RouteProvider`."""
-        yield Route(
-            "GET", "/jobs/<job_id>/failed-instances", self._failed, "List failed instances of job"
-        )
-        yield Route("GET", "/jobs/<job_id>/<key>", self._get, "Get job output")
-        yield Route("DELETE", "/jobs/<job_id>/<key>", self._delete, "Delete job output")
+        for method, path, handler, summary, spec in (
+            ("GET", "failed-instances", self._failed, "List failed instances of job", _FAILED),
+            ("GET", "<key>", self._get, "Get job output", _OUTPUT),
+            ("DELETE", "<key>", self._delete, "Delete job output", _EMPTY),
+        ):
+            yield Route(method, f"/jobs/<job_id>/{path}", handler, summary, spec=spec)
 
     def _failed(self, request: Request, job_id: str) -> bytes:
         failed = self._engine.failed_instances(job_id)
@@ -67,7 +73,7 @@ class JobOutputRoutes:
         except OrthancError:
             file.close()
             raise
-        set_filename(request, output.filename, extended=True)
+        set_filename(request, output.filename)
         return self._streamer.send_file(
             request,
             file,

@@ -13,6 +13,7 @@ from twisted.web.server import Request
 
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.jobs import JobState
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.rest.errors import BareError
 from orthanc_tw.rest.http import (
@@ -25,11 +26,53 @@ from orthanc_tw.rest.http import (
 )
 from orthanc_tw.rest.job_query import parse_job_query, set_next_page
 from orthanc_tw.rest.json_list import json_list
+from orthanc_tw.rest.spec import (
+    FLAG,
+    INTEGER,
+    NATURAL,
+    OBJECT,
+    STRING,
+    array,
+    described,
+    fields,
+    json_spec,
+    one_of,
+    text_spec,
+)
 from orthanc_tw.rest.streaming import Streamer
 
 # How many jobs are described in one turn of the reactor.
 JOBS_A_CHUNK = 50
 IDS_A_CHUNK = 1000
+
+_JOB = fields(
+    {
+        "ID": STRING,
+        "Type": STRING,
+        "State": one_of(*sorted(state.value for state in JobState)),
+        "Priority": INTEGER,
+        "Progress": INTEGER,
+        "ErrorCode": INTEGER,
+        "ErrorDescription": STRING,
+        "Content": {},
+    },
+    ["ID", "Type", "State", "Priority", "Progress", "ErrorCode"],
+)
+_LIST = json_spec(
+    array({"oneOf": [STRING, _JOB]}),
+    query={
+        "expand": described(FLAG, "Jobs, not only identifiers"),
+        "state": described(STRING, "States, by commas"),
+        "type": described(STRING, "Types, by commas"),
+        "label": described(STRING, "Labels of a resource, by commas"),
+        "sort": described(STRING, "What to sort by; - before it turns it round"),
+        "after": described(STRING, "Where the page before ended"),
+        "limit": described(NATURAL, "Most jobs"),
+    },
+)
+_ONE = json_spec(_JOB)
+_STEERED = json_spec(OBJECT, bare=(400,))
+_EMPTY = text_spec()
 
 
 class JobsRoutes:
@@ -46,16 +89,18 @@ class JobsRoutes:
     def routes(self) -> Iterable[Route]:
         """See `RouteProvider`."""
         engine = self._engine
-        yield Route("GET", "/jobs", self._list, "List jobs")
-        yield Route("GET", "/jobs/<job_id>", self._get, "Get job", hot=True)
-        yield Route("DELETE", "/jobs/<job_id>", self._delete, "Remove an ended job")
+        yield Route("GET", "/jobs", self._list, "List jobs", spec=_LIST)
+        yield Route("GET", "/jobs/<job_id>", self._get, "Get job", hot=True, spec=_ONE)
+        yield Route("DELETE", "/jobs/<job_id>", self._delete, "Remove an ended job", spec=_EMPTY)
         for name, action, summary in (
             ("pause", engine.pause, "Pause job"),
             ("resume", engine.resume, "Resume job"),
             ("cancel", engine.cancel, "Cancel job"),
             ("resubmit", engine.resubmit, "Resubmit job"),
         ):
-            yield Route("POST", f"/jobs/<job_id>/{name}", self._steering(action), summary)
+            yield Route(
+                "POST", f"/jobs/<job_id>/{name}", self._steering(action), summary, spec=_STEERED
+            )
 
     async def _list(self, request: Request) -> Body:
         page = await self._engine.find(parse_job_query(request))

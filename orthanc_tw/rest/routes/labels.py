@@ -15,8 +15,14 @@ from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.answers import boolean_request, empty_text
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, json_body, text_body
+from orthanc_tw.rest.spec import ZERO_OR_ONE, array, described, json_spec, text_spec
 
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+_LIST = json_spec(array())
+_EMPTY = text_spec()
+_PROTECTED = text_spec(ZERO_OR_ONE)
+_PROTECT = text_spec(body=described(ZERO_OR_ONE, "Or true, false"))
 
 
 def _valid(label: str) -> str:
@@ -41,14 +47,20 @@ class LabelRoutes:
         for level in self._levels:
             path = f"/{level.plural}/<public_id>/labels"
             one = f"{path}/<label>"
-            yield Route("GET", path, partial(self.list_all, level), "List the labels")
-            yield Route("GET", one, partial(self.get, level), "Test whether a label is set")
-            yield Route("PUT", one, partial(self.put, level), "Add a label")
-            yield Route("DELETE", one, partial(self.delete, level), "Remove a label")
+            yield Route("GET", path, partial(self.list_all, level), "List the labels", spec=_LIST)
+            yield Route(
+                "GET", one, partial(self.get, level), "Test whether a label is set", spec=_EMPTY
+            )
+            yield Route("PUT", one, partial(self.put, level), "Add a label", spec=_EMPTY)
+            yield Route("DELETE", one, partial(self.delete, level), "Remove a label", spec=_EMPTY)
         if ResourceType.PATIENT in self._levels:
             protected = "/patients/<public_id>/protected"
-            yield Route("GET", protected, self.get_protected, "Is the patient protected?")
-            yield Route("PUT", protected, self.put_protected, "Protect against recycling")
+            yield Route(
+                "GET", protected, self.get_protected, "Is the patient protected?", spec=_PROTECTED
+            )
+            yield Route(
+                "PUT", protected, self.put_protected, "Protect against recycling", spec=_PROTECT
+            )
 
     def _labels(self, level: ResourceType, public_id: str) -> Sequence[str]:
         def read(tx: ReadTransaction) -> Sequence[str]:

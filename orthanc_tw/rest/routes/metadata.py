@@ -12,10 +12,22 @@ from orthanc_tw.core.names import Names, is_user_number
 from orthanc_tw.core.revisions import Revision
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.rest import spec_parts as parts
 from orthanc_tw.rest.answers import empty_text, text_request
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, has_argument, json_body, text_body
 from orthanc_tw.rest.revisions import if_match, is_not_modified, set_etag
+from orthanc_tw.rest.spec import FLAG, STRING, described, json_spec, text_spec
+
+_LIST = json_spec(
+    query={
+        "expand": described(FLAG, "Values too"),
+        "numeric": described(FLAG, "Numbers, not names"),
+    }
+)
+_GET = text_spec(headers=parts.IF_NONE_MATCH, statuses=(304,))
+_PUT = text_spec(body=STRING, headers=parts.IF_MATCH, statuses=(409,))
+_DELETE = text_spec(headers=parts.IF_MATCH, statuses=(409,))
 
 
 class MetadataRoutes:
@@ -31,10 +43,12 @@ class MetadataRoutes:
         for level in self._levels:
             path = f"/{level.plural}/<public_id>/metadata"
             one = f"{path}/<name>"
-            yield Route("GET", path, partial(self.list_all, level), "List the metadata")
-            yield Route("GET", one, partial(self.get, level), "Get a metadata")
-            yield Route("PUT", one, partial(self.put, level), "Set a user metadata")
-            yield Route("DELETE", one, partial(self.delete, level), "Delete a user metadata")
+            yield Route("GET", path, partial(self.list_all, level), "List the metadata", spec=_LIST)
+            yield Route("GET", one, partial(self.get, level), "Get a metadata", spec=_GET)
+            yield Route("PUT", one, partial(self.put, level), "Set a user metadata", spec=_PUT)
+            yield Route(
+                "DELETE", one, partial(self.delete, level), "Delete a user metadata", spec=_DELETE
+            )
 
     def list_all(self, level: ResourceType, request: Request, public_id: str) -> bytes:
         """Names, numbers with ``?numeric``, or values with ``?expand``."""

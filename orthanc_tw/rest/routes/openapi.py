@@ -8,6 +8,9 @@ from twisted.web.server import Request
 
 from orthanc_tw.rest.http import Route, RouteProvider, json_body
 from orthanc_tw.rest.openapi import document
+from orthanc_tw.rest.spec import OBJECT, json_spec
+
+_SPEC = json_spec(OBJECT)
 
 
 class OpenApiRoutes:
@@ -22,7 +25,7 @@ class OpenApiRoutes:
 
     def routes(self) -> Iterable[Route]:
         """The one."""
-        yield Route("GET", "/openapi.json", self.get, "Describe this API (OpenAPI)")
+        yield Route("GET", "/openapi.json", self.get, "Describe this API (OpenAPI)", spec=_SPEC)
 
     def get(self, request: Request) -> bytes:
         """The document."""

@@ -14,9 +14,18 @@ from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.answers import empty_text
 from orthanc_tw.rest.fields import boolean, object_request
 from orthanc_tw.rest.http import Route, read_body
+from orthanc_tw.rest.spec import BOOLEAN, JSON, STRING, TEXT, Spec, described, fields
 
 FILES = "ReconstructFiles"
 THIS_LEVEL_ONLY = "LimitToThisLevelMainDicomTags"
+
+_FILES_FIELD = {FILES: described(BOOLEAN, "Write the files anew")}
+_ALL = Spec(body={JSON: fields(_FILES_FIELD)}, content={TEXT: STRING}, statuses=(501,))
+_RESOURCE = Spec(
+    body={JSON: fields({**_FILES_FIELD, THIS_LEVEL_ONLY: BOOLEAN})},
+    content={TEXT: STRING},
+    statuses=(501,),
+)
 
 
 class ReconstructRoutes:
@@ -34,9 +43,13 @@ class ReconstructRoutes:
         for level in self._levels:
             path = f"/{level.plural}/<public_id>/reconstruct"
             handler = partial(self.post_resource, level)
-            yield Route("POST", path, handler, "Read the tags from the files again")
+            yield Route("POST", path, handler, "Read the tags from the files again", spec=_RESOURCE)
         yield Route(
-            "POST", "/tools/reconstruct", self.post_all, "Read all tags from the files again"
+            "POST",
+            "/tools/reconstruct",
+            self.post_all,
+            "Read all tags from the files again",
+            spec=_ALL,
         )
 
     async def post_resource(self, level: ResourceType, request: Request, public_id: str) -> bytes:

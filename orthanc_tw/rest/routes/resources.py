@@ -13,12 +13,47 @@ from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.rest import spec_parts as parts
 from orthanc_tw.rest.answers import resource_reference
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Body, Route, argument, json_body
 from orthanc_tw.rest.json_list import SendChunks, json_list
 from orthanc_tw.rest.routes.system import sizes_json
+from orthanc_tw.rest.spec import (
+    NATURAL,
+    STRING,
+    array,
+    described,
+    fields,
+    json_spec,
+)
 from orthanc_tw.rest.views import content_of, format_of, is_set, since_and_limit, view_of
+
+_PARTS = "Parts to show, by semicolons: MainDicomTags, Metadata, Children, Parent, Labels..."
+_LIST = json_spec(
+    array({}),
+    query={
+        **parts.PAGE,
+        **parts.EXPAND,
+        **parts.VIEW,
+        "response-content": described(STRING, _PARTS),
+    },
+)
+_ONE = json_spec(fields({"ID": STRING, "Type": parts.LEVEL}, ["ID", "Type"]), query=parts.VIEW)
+_CHILDREN = json_spec(array({}), query={**parts.EXPAND, **parts.VIEW})
+_STATISTICS = json_spec(
+    fields(
+        {
+            **parts.SIZES,
+            **{f"Dicom{name}": schema for name, schema in parts.SIZES.items()},
+            "CountStudies": NATURAL,
+            "CountSeries": NATURAL,
+            "CountInstances": NATURAL,
+        },
+        [*parts.SIZES],
+    )
+)
+_DELETE = json_spec(parts.DELETED)
 
 
 class ResourceRoutes:
@@ -45,14 +80,21 @@ class ResourceRoutes:
             name = level.label.lower()
             path = f"/{level.plural}"
             one = f"{path}/<public_id>"
-            yield Route("GET", path, partial(self.get_list, level), f"List the {level.plural}")
-            yield Route("GET", one, partial(self.get_one, level), f"Get a {name}", hot=True)
-            yield Route("DELETE", one, partial(self.delete, level), f"Delete a {name}")
+            yield Route(
+                "GET", path, partial(self.get_list, level), f"List the {level.plural}", spec=_LIST
+            )
+            yield Route(
+                "GET", one, partial(self.get_one, level), f"Get a {name}", hot=True, spec=_ONE
+            )
+            yield Route(
+                "DELETE", one, partial(self.delete, level), f"Delete a {name}", spec=_DELETE
+            )
             yield Route(
                 "GET",
                 f"{one}/statistics",
                 partial(self.get_statistics, level),
                 f"Get what a {name} holds",
+                spec=_STATISTICS,
             )
             for other in ResourceType:
                 if other < level:
@@ -62,6 +104,7 @@ class ResourceRoutes:
                         f"{one}/{other_name}",
                         partial(self.get_ancestor, level, other),
                         f"Get the {other_name} of a {name}",
+                        spec=_ONE,
                     )
                 elif other > level:
                     yield Route(
@@ -69,6 +112,7 @@ class ResourceRoutes:
                         f"{one}/{other.plural}",
                         partial(self.get_children, level, other),
                         f"List the {other.plural} of a {name}",
+                        spec=_CHILDREN,
                     )
 
     async def get_list(self, level: ResourceType, request: Request) -> Body:
@@ -76,7 +120,7 @@ class ResourceRoutes:
         since, limit = since_and_limit(request, f"/{level.plural}/")
         rows = all_of(level, since)
         if is_set(request, "expand"):
-            view = view_of(request, content_of(request))
+            view = view_of(request, content_of(request), self._browser.dictionary)
             pages = self._browser.resources(rows, view, limit)
         else:
             pages = self._browser.identifiers(rows, limit)
@@ -86,7 +130,7 @@ class ResourceRoutes:
         self, level: ResourceType, request: Request, public_id: str
     ) -> bytes | Awaitable[bytes]:
         """One resource; an unknown one is 404 without a body."""
-        view = view_of(request)
+        view = view_of(request, dictionary=self._browser.dictionary)
         if view.requested or level is ResourceType.SERIES:
             return self._get_one(level, request, public_id, view)
         # A look-up costs less than the hop to another thread.
@@ -115,7 +159,9 @@ class ResourceRoutes:
         if argument(request, "expand") in ("false", "0"):
             pages = self._browser.identifiers(rows)
         else:
-            pages = self._browser.resources(rows, view_of(request))
+            pages = self._browser.resources(
+                rows, view_of(request, dictionary=self._browser.dictionary)
+            )
         return await json_list(request, pages, self._send_chunks)
 
     async def get_statistics(self, level: ResourceType, request: Request, public_id: str) -> bytes:

@@ -14,6 +14,30 @@ from orthanc_tw.metrics import CONTENT_TYPE, Metrics
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.rest.answers import boolean_request, empty_text, text_request
 from orthanc_tw.rest.http import Route, json_body, json_request, read_body, text_body
+from orthanc_tw.rest.spec import (
+    JSON,
+    STRING,
+    TEXT,
+    ZERO_OR_ONE,
+    Spec,
+    array,
+    described,
+    json_spec,
+    one_of,
+    text_spec,
+)
+
+_UIDS = json_spec(array())
+_PUT_UIDS = Spec(
+    body={JSON: array(), TEXT: described(STRING, "* for all")}, content={JSON: array()}
+)
+_NAME = text_spec()
+_PUT_NAME = text_spec(body=STRING)
+_GET_FLAG = text_spec(ZERO_OR_ONE)
+_PUT_FLAG = text_spec(body=described(ZERO_OR_ONE, "Or true, false"))
+_LEVELS = one_of("default", "verbose", "trace")
+_GET_LEVEL = text_spec(_LEVELS)
+_PUT_LEVEL = text_spec(body=_LEVELS)
 
 
 class SettingsRoutes:
@@ -37,23 +61,41 @@ class SettingsRoutes:
     def routes(self) -> Iterable[Route]:
         """GET and PUT of each."""
         encoding = "/tools/default-encoding"
-        yield Route("GET", encoding, self.get_encoding, "Get the default encoding")
-        yield Route("PUT", encoding, self.put_encoding, "Set the default encoding")
+        yield Route("GET", encoding, self.get_encoding, "Get the default encoding", spec=_NAME)
+        yield Route("PUT", encoding, self.put_encoding, "Set the default encoding", spec=_PUT_NAME)
         syntaxes = "/tools/accepted-transfer-syntaxes"
-        yield Route("GET", syntaxes, self.get_syntaxes, "List the accepted transfer syntaxes")
-        yield Route("PUT", syntaxes, self.put_syntaxes, "Set the accepted transfer syntaxes")
+        yield Route(
+            "GET", syntaxes, self.get_syntaxes, "List the accepted transfer syntaxes", spec=_UIDS
+        )
+        yield Route(
+            "PUT", syntaxes, self.put_syntaxes, "Set the accepted transfer syntaxes", spec=_PUT_UIDS
+        )
         classes = "/tools/accepted-sop-classes"
-        yield Route("GET", classes, self.get_classes, "List the accepted SOP classes")
+        yield Route("GET", classes, self.get_classes, "List the accepted SOP classes", spec=_UIDS)
         unknown = "/tools/unknown-sop-class-accepted"
-        yield Route("GET", unknown, self.get_unknown, "Are unknown SOP classes accepted?")
-        yield Route("PUT", unknown, self.put_unknown, "Accept unknown SOP classes, or not")
+        yield Route(
+            "GET", unknown, self.get_unknown, "Are unknown SOP classes accepted?", spec=_GET_FLAG
+        )
+        yield Route(
+            "PUT", unknown, self.put_unknown, "Accept unknown SOP classes, or not", spec=_PUT_FLAG
+        )
         for category in (None, *CATEGORIES):
             path = "/tools/log-level" + (f"-{category}" if category else "")
-            yield Route("GET", path, partial(self.get_level, category), "Get the log level")
-            yield Route("PUT", path, partial(self.put_level, category), "Set the log level")
-        yield Route("GET", "/tools/metrics", self.get_metrics, "Are metrics collected?")
-        yield Route("PUT", "/tools/metrics", self.put_metrics, "Collect metrics, or not")
-        yield Route("GET", "/tools/metrics-prometheus", self.get_exposition, "Get the metrics")
+            yield Route(
+                "GET", path, partial(self.get_level, category), "Get the log level", spec=_GET_LEVEL
+            )
+            yield Route(
+                "PUT", path, partial(self.put_level, category), "Set the log level", spec=_PUT_LEVEL
+            )
+        yield Route(
+            "GET", "/tools/metrics", self.get_metrics, "Are metrics collected?", spec=_GET_FLAG
+        )
+        yield Route(
+            "PUT", "/tools/metrics", self.put_metrics, "Collect metrics, or not", spec=_PUT_FLAG
+        )
+        yield Route(
+            "GET", "/tools/metrics-prometheus", self.get_exposition, "Get the metrics", spec=_NAME
+        )
 
     def get_encoding(self, request: Request) -> bytes:
         """Name of the encoding of files that name none."""

@@ -11,8 +11,20 @@ from orthanc_tw.core.slices import OrderedSlices, ordered_slices
 from orthanc_tw.index.gateway import ExpandParts, Index, ReadTransaction
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.http import Route, json_body
+from orthanc_tw.rest.spec import answer, array, json_spec, one_of
 
 _PARTS = ExpandParts(children=False, metadata=True, attachments=False, labels=False)
+
+_SLICES = json_spec(
+    answer(
+        {
+            "Dicom": array(),
+            "Slices": array(),
+            "SlicesShort": array({}),
+            "Type": one_of("Volume", "Sequence"),
+        }
+    )
+)
 
 
 class SliceRoutes:
@@ -24,7 +36,7 @@ class SliceRoutes:
     def routes(self) -> Iterable[Route]:
         """The one."""
         path = "/series/<public_id>/ordered-slices"
-        yield Route("GET", path, self.get, "Order the slices of a series")
+        yield Route("GET", path, self.get, "Order the slices of a series", spec=_SLICES)
 
     async def get(self, request: Request, public_id: str) -> bytes:
         """Paths of files and frames in the order of the slices."""

@@ -11,7 +11,9 @@ from orthanc_tw import __version__
 from orthanc_tw.index.gateway import Index, Statistics
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.rest import spec_parts as parts
 from orthanc_tw.rest.http import JSON_TYPE, Route, json_body
+from orthanc_tw.rest.spec import NATURAL, STRING, answer, fields, json_spec
 
 ORTHANC_VERSION = "1.13.0"
 API_VERSION = 31
@@ -25,6 +27,21 @@ _CAPABILITIES: JsonObject = {
 }
 DATABASE_VERSION = 6
 BYTES_PER_MB = 1024 * 1024
+
+_SYSTEM = json_spec(
+    fields(
+        {"Version": STRING, "ApiVersion": NATURAL, "Name": STRING, "DicomAet": STRING},
+        ["Version", "ApiVersion", "Name", "DicomAet"],
+    )
+)
+_STATISTICS = json_spec(
+    answer(
+        {
+            **{f"Count{name}": NATURAL for name in ("Patients", "Studies", "Series", "Instances")},
+            **{f"Total{name}": schema for name, schema in parts.SIZES.items()},
+        }
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +161,16 @@ class SystemRoutes:
     def routes(self) -> Iterable[Route]:
         """The two of them."""
         yield Route(
-            "GET", "/system", self.get_system, "Get the description of the server", hot=True
+            "GET",
+            "/system",
+            self.get_system,
+            "Get the description of the server",
+            hot=True,
+            spec=_SYSTEM,
         )
-        yield Route("GET", "/statistics", self.get_statistics, "Get what the server holds")
+        yield Route(
+            "GET", "/statistics", self.get_statistics, "Get what the server holds", spec=_STATISTICS
+        )
 
     def get_system(self, request: Request) -> bytes:
         """Name, version, and the options that clients depend on."""

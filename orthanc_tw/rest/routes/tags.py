@@ -13,21 +13,50 @@ from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.instances import Instances, StoredInstance
 from orthanc_tw.dicom.content import ContentList, ContentValue
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions
-from orthanc_tw.dicom.tags import parse_tag
 from orthanc_tw.dicom.uids import is_known_transfer_syntax
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.rest import spec_parts as parts
 from orthanc_tw.rest.errors import bare
+from orthanc_tw.rest.fields import known_tags, of_client
 from orthanc_tw.rest.files import FileAnswers
 from orthanc_tw.rest.http import Body, Route, argument, has_argument, json_body
 from orthanc_tw.rest.json_list import SendChunks, json_object
+from orthanc_tw.rest.spec import (
+    BINARY,
+    DICOM,
+    FLAG,
+    JSON,
+    OBJECT,
+    Spec,
+    array,
+    described,
+    json_spec,
+    map_of,
+    one_of,
+)
 from orthanc_tw.rest.views import format_of
 
 InThread = Callable[..., Deferred[Any]]
 DICOM_MIME = "application/dicom"
 DICOM_JSON_MIME = "application/dicom+json"
 SMALL_BYTES = 64 * 1024
+
+_FORMAT = {**parts.FORMAT, **parts.IGNORE_LENGTH}
+_WHOLE = {"whole": described(FLAG, "Tags after the pixel data too")}
+_TAGS = json_spec(OBJECT, query={**_FORMAT, **_WHOLE})
+_SIMPLIFIED = json_spec(OBJECT, query={**parts.IGNORE_LENGTH, **_WHOLE})
+_SOME = json_spec(OBJECT, query=_FORMAT)
+_EVERY = json_spec(map_of(OBJECT), query=_FORMAT)
+_NAMES = json_spec(array())
+_CONTENT = Spec(content={JSON: array(), "*/*": BINARY})
+_FILE = Spec(
+    query={**parts.FILENAME, **parts.TRANSCODE},
+    headers={"Accept": one_of(DICOM, DICOM_JSON_MIME)},
+    content={DICOM: BINARY, DICOM_JSON_MIME: {}},
+    statuses=(501,),
+)
 
 
 class TagRoutes:
@@ -56,33 +85,53 @@ class TagRoutes:
     def routes(self) -> Iterable[Route]:
         """Of instances; then modules and comparisons of each level."""
         one = "/instances/<public_id>"
-        yield Route("GET", f"{one}/file", self.get_file, "Download the DICOM file", hot=True)
-        yield Route("GET", f"{one}/tags", self.get_tags, "Get the DICOM tags", hot=True)
         yield Route(
-            "GET", f"{one}/simplified-tags", self.get_simplified, "Get the tags by their names"
+            "GET", f"{one}/file", self.get_file, "Download the DICOM file", hot=True, spec=_FILE
         )
-        yield Route("GET", f"{one}/header", self.get_header, "Get the meta information")
-        yield Route("GET", f"{one}/content", self.get_content, "List the tags")
-        yield Route("GET", f"{one}/content/<path:path>", self.get_content, "Get a raw value")
+        yield Route("GET", f"{one}/tags", self.get_tags, "Get the DICOM tags", hot=True, spec=_TAGS)
+        yield Route(
+            "GET",
+            f"{one}/simplified-tags",
+            self.get_simplified,
+            "Get the tags by their names",
+            spec=_SIMPLIFIED,
+        )
+        yield Route("GET", f"{one}/header", self.get_header, "Get the meta information", spec=_SOME)
+        yield Route("GET", f"{one}/content", self.get_content, "List the tags", spec=_NAMES)
+        yield Route(
+            "GET", f"{one}/content/<path:path>", self.get_content, "Get a raw value", spec=_CONTENT
+        )
         for level in self._levels:
             path = f"/{level.plural}/<public_id>"
             module = partial(self.get_module, level, level)
-            yield Route("GET", f"{path}/module", module, "Get the tags of the module")
+            yield Route("GET", f"{path}/module", module, "Get the tags of the module", spec=_SOME)
             if level is ResourceType.STUDY:
                 patient = partial(self.get_module, level, ResourceType.PATIENT)
                 yield Route(
-                    "GET", f"{path}/module-patient", patient, "Get the tags of the patient module"
+                    "GET",
+                    f"{path}/module-patient",
+                    patient,
+                    "Get the tags of the patient module",
+                    spec=_SOME,
                 )
             if level is not ResourceType.INSTANCE:
                 shared = partial(self.get_shared, level)
-                yield Route("GET", f"{path}/shared-tags", shared, "Get the common tags")
+                yield Route("GET", f"{path}/shared-tags", shared, "Get the common tags", spec=_SOME)
                 every = partial(self.get_every, level)
-                yield Route("GET", f"{path}/instances-tags", every, "Get the tags of all instances")
+                yield Route(
+                    "GET",
+                    f"{path}/instances-tags",
+                    every,
+                    "Get the tags of all instances",
+                    spec=_EVERY,
+                )
 
     def _options(self, request: Request) -> TagOptions:
         names = (request.args or {}).get(b"ignore-length", [])
-        return self._documents.tag_options(
-            parse_tag(name.decode("utf-8", "replace")) for name in names
+        return known_tags(
+            lambda: self._documents.tag_options(
+                self._documents.tag(name.decode("utf-8", "replace")) for name in names
+            )
         )
 
     def get_file(self, request: Request, public_id: str) -> Deferred[None]:
@@ -175,7 +224,10 @@ class TagRoutes:
     async def get_content(self, request: Request, public_id: str, path: str = "") -> Body:
         """What is at a path of tags and indices: names to go on with, or bytes."""
         instance = self._instances.one(public_id)
-        found, close = await self._documents.content(instance.file, path.split("/"))
+        try:
+            found, close = await self._documents.content(instance.file, path.split("/"))
+        except OrthancError as error:
+            raise of_client(error) from None
         if found is None:
             return bare(request, 404)
         if isinstance(found, ContentList):

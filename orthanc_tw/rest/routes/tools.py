@@ -13,9 +13,22 @@ from orthanc_tw.core.utc import local_text, utc_text
 from orthanc_tw.index.gateway import Index, ReadTransaction, ResourceRow
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.rest import spec_parts as parts
 from orthanc_tw.rest.answers import empty_text, resource_reference, text_request
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, argument, empty_json, json_body, text_body
+from orthanc_tw.rest.spec import (
+    JSON,
+    OBJECT,
+    STRING,
+    TEXT,
+    Spec,
+    array,
+    described,
+    json_spec,
+    one_of,
+    text_spec,
+)
 
 # What ``GET /tools`` lists is what the API of this version has, in the order of its names.
 CHILDREN = (
@@ -30,6 +43,16 @@ CHILDREN = (
 )
 # Tags that identify, in the order in which `/tools/lookup` tries them.
 IDENTIFIERS = ("0010,0020", "0020,000d", "0008,0050", "0020,000e", "0008,0018")
+
+_NAMES = json_spec(array())
+_TEXT = text_spec()
+_UID = text_spec(
+    query={"level": described(one_of("patient", "study", "series", "instance"), "Of what")},
+    statuses=(404,),
+)
+_LOOKUP = Spec(body={TEXT: STRING}, content={JSON: array(parts.REFERENCE)})
+_SCRIPT = text_spec(body=described(STRING, "Lua"))
+_DONE = json_spec(OBJECT)
 
 
 class ToolsRoutes:
@@ -57,18 +80,26 @@ class ToolsRoutes:
 
     def routes(self) -> Iterable[Route]:
         """All of them."""
-        yield Route("GET", "/tools", self.get_children, "List the tools")
-        yield Route("GET", "/tools/now", self.get_now, "Get the time in UTC")
-        yield Route("GET", "/tools/now-local", self.get_now_local, "Get the local time")
-        yield Route("GET", "/tools/generate-uid", self.get_uid, "Make an identifier")
-        yield Route("GET", "/tools/labels", self.get_labels, "List the labels in use")
-        yield Route("POST", "/tools/lookup", self.post_lookup, "Find by a DICOM identifier")
+        yield Route("GET", "/tools", self.get_children, "List the tools", spec=_NAMES)
+        yield Route("GET", "/tools/now", self.get_now, "Get the time in UTC", spec=_TEXT)
+        yield Route("GET", "/tools/now-local", self.get_now_local, "Get the local time", spec=_TEXT)
+        yield Route("GET", "/tools/generate-uid", self.get_uid, "Make an identifier", spec=_UID)
+        yield Route("GET", "/tools/labels", self.get_labels, "List the labels in use", spec=_NAMES)
+        yield Route(
+            "POST", "/tools/lookup", self.post_lookup, "Find by a DICOM identifier", spec=_LOOKUP
+        )
         conformance = "/tools/dicom-conformance"
-        yield Route("GET", conformance, self.get_conformance, "DICOM conformance statement")
-        yield Route("POST", "/tools/execute-script", self.post_script, "Lua is not offered")
-        yield Route("POST", "/tools/invalidate-tags", self.post_invalidate, "Forget cached tags")
-        yield Route("POST", "/tools/reset", self.post_reset, "Restart the server")
-        yield Route("POST", "/tools/shutdown", self.post_shutdown, "Stop the server")
+        yield Route(
+            "GET", conformance, self.get_conformance, "DICOM conformance statement", spec=_TEXT
+        )
+        yield Route(
+            "POST", "/tools/execute-script", self.post_script, "Lua is not offered", spec=_SCRIPT
+        )
+        yield Route(
+            "POST", "/tools/invalidate-tags", self.post_invalidate, "Forget cached tags", spec=_TEXT
+        )
+        yield Route("POST", "/tools/reset", self.post_reset, "Restart the server", spec=_DONE)
+        yield Route("POST", "/tools/shutdown", self.post_shutdown, "Stop the server", spec=_DONE)
 
     def get_children(self, request: Request) -> bytes:
         """Names below ``/tools``."""

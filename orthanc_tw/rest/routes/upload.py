@@ -17,6 +17,25 @@ from orthanc_tw.model.registries import RequestOrigin
 from orthanc_tw.rest.body import take_spool
 from orthanc_tw.rest.http import JSON_TYPE, Body, Route, json_body
 from orthanc_tw.rest.site import OrthancRequest
+from orthanc_tw.rest.spec import BINARY, DICOM, JSON, STRING, ZIP, Spec, answer, array, one_of
+
+_STORED = answer(
+    {
+        "ID": STRING,
+        "ParentPatient": STRING,
+        "ParentStudy": STRING,
+        "ParentSeries": STRING,
+        "Path": STRING,
+        "Status": one_of("Success", "AlreadyStored"),
+    }
+)
+_POST = Spec(
+    # Forms are taken too, but their answer is empty and has no type.
+    body={DICOM: BINARY, ZIP: BINARY},
+    body_required=True,
+    content={JSON: {"oneOf": [_STORED, array(_STORED)]}},
+    statuses=(404, 507),
+)
 
 
 class UploadRoutes:
@@ -27,7 +46,9 @@ class UploadRoutes:
 
     def routes(self) -> Iterable[Route]:
         """The routes."""
-        yield Route("POST", "/instances", self._post, "Upload DICOM instances", hot=True)
+        yield Route(
+            "POST", "/instances", self._post, "Upload DICOM instances", hot=True, spec=_POST
+        )
 
     def _post(self, request: Request) -> Deferred[Body]:
         body = take_spool(request)

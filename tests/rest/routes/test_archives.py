@@ -142,7 +142,10 @@ class ReplayMixin:
             label = f"{number} {method} {path} {body!r}: {answer.body[:300]!r}"
             self.assertEqual(answer.status, expected["status"], label)
             for name, value in expected["headers"].items():
-                self.assertEqual(answer.headers.get(name), value, label)
+                found = answer.headers.get(name)
+                if name == "content-disposition" and found is not None:
+                    found = found.partition("; filename*=")[0]  # of RFC 6266; not Orthanc's
+                self.assertEqual(found, value, label)
             if "binary" in expected:
                 with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
                     self.assertIsNone(archive.testzip())
@@ -187,7 +190,10 @@ class StreamingTests(RoutesTestCase, ReplayMixin):
         """UTF-8 goes as it is; quotes and control characters go not."""
         path = f"/studies/{self.study()}/archive?filename="
         answer = self.ask("GET", path + "h%C3%A9llo%20x")
-        self.assertEqual(answer.headers["content-disposition"], 'filename="h\xc3\xa9llo x"')
+        self.assertEqual(
+            answer.headers["content-disposition"],
+            "filename=\"h\xc3\xa9llo x\"; filename*=UTF-8''h%C3%A9llo%20x",
+        )
         answer = self.ask("GET", path + "a%22%0d%0aX-Y:%20b")
         self.assertEqual(answer.headers["content-disposition"], 'filename="a___X-Y: b"')
         self.assertNotIn("x-y", answer.headers)
