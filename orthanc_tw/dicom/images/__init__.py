@@ -1,0 +1,1 @@
+"""Images of DICOM files: their frames, and how they are shown. Used inside worker processes."""
