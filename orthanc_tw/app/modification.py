@@ -119,14 +119,7 @@ def modification_routes(
     if configuration.boolean("ReadOnly"):
         return ()
     overwrite = settings.overwrite_instances(configuration)
-    dry_run = DryRun(
-        instances,
-        storage,
-        parts.run,
-        parts.settings,
-        parts.pseudonym_key,
-        os.path.dirname(storage.new_path()),
-    )
+    dry_run = DryRun(instances, storage, parts.run, parts.settings, parts.pseudonym_key)
     return (
         InstanceModificationRoutes(
             index,

@@ -6,6 +6,7 @@ worker process, some at a time, and knows nothing of Twisted.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,7 +32,6 @@ class DryRun:
     """Reports on resources (reactor thread).
 
     :param settings: of this moment, what every modification shares
-    :param scratch: folder for temporary files of workers
     """
 
     def __init__(
@@ -41,14 +41,12 @@ class DryRun:
         run: RunInWorker,
         settings: Callable[[], ModificationSettings],
         pseudonym_key: bytes | None,
-        scratch: str,
     ) -> None:
         self._instances = instances
         self._storage = storage
         self._run = run
         self._settings = settings
         self._key = pseudonym_key
-        self._scratch = scratch
 
     async def of(
         self, modification: Modification, resources: Sequence[tuple[ResourceType, str]]
@@ -61,6 +59,7 @@ class DryRun:
 
         :raises OrthancError: UNKNOWN_RESOURCE; what the pool raises
         """
+        scratch = os.path.dirname(self._storage.new_path())
         order = pack_order(modification, self._settings(), self._key)
         total = Report()
         dropped: list[JsonValue] = []
@@ -74,7 +73,7 @@ class DryRun:
                         for item in page[first : first + _INSTANCES_AT_ONCE]
                     ]
                     count += len(files)
-                    found = await self._run(REPORT_FILES, [order, files, self._scratch])
+                    found = await self._run(REPORT_FILES, [order, files, scratch])
                     for outcome, path, name, number in found["Elements"]:
                         total.add(path, name, outcome, number)
                     dropped.extend(found["Dropped"])
@@ -98,6 +97,7 @@ def report_files(order: bytes, files: Sequence[Sequence[Any]], scratch: str) -> 
     """Report on some stored files.
 
     :param order: of `pack_order`
+    :param scratch: folder for temporary files
     :param files: public identifier, path and compression of each
     :returns: ``Elements``: lists of outcome, path, name, count; ``Dropped``, ``Failed``:
         objects with ``ID`` and ``Reason``
