@@ -14,15 +14,6 @@ from orthanc_tw.net.scu.pool import PoolSettings
 from orthanc_tw.net.tls import DicomTlsSettings
 from orthanc_tw.startup import StartupError
 
-_ALWAYS = {
-    "echo": "DicomAlwaysAllowEcho",
-    "store": "DicomAlwaysAllowStore",
-    "find": "DicomAlwaysAllowFind",
-    "find-worklist": "DicomAlwaysAllowFindWorklist",
-    "get": "DicomAlwaysAllowGet",
-    "move": "DicomAlwaysAllowMove",
-}
-
 
 def modalities(configuration: Configuration) -> Mapping[str, RemoteModality]:
     """``DicomModalities``.
@@ -44,13 +35,21 @@ def _modality(name: str, value: object) -> RemoteModality:
 
 def permissions(configuration: Configuration) -> PermissionSettings:
     """Who may ask for what."""
+    always = {
+        "echo": configuration.boolean("DicomAlwaysAllowEcho"),
+        "store": configuration.boolean("DicomAlwaysAllowStore"),
+        "find": configuration.boolean("DicomAlwaysAllowFind"),
+        "find-worklist": configuration.boolean("DicomAlwaysAllowFindWorklist"),
+        "get": configuration.boolean("DicomAlwaysAllowGet"),
+        "move": configuration.boolean("DicomAlwaysAllowMove"),
+    }
     return PermissionSettings(
         aet=configuration.text("DicomAet"),
         check_called_aet=configuration.boolean("DicomCheckCalledAet"),
         strict_aet_comparison=configuration.boolean("StrictAetComparison"),
         check_modality_host=configuration.boolean("DicomCheckModalityHost"),
         always_allowed=frozenset(
-            operation for operation, option in _ALWAYS.items() if configuration.boolean(option)
+            operation for operation, is_allowed in always.items() if is_allowed
         ),
     )
 

@@ -149,7 +149,8 @@ class Dispatcher:
 
     def ended(self) -> None:
         """The association is over: whatever runs is cancelled."""
-        for operation in list(self._running.values()):
+        # The last one first: what waits for a slot must not begin because another one ends.
+        for operation in reversed(list(self._running.values())):
             operation.end()
 
 
