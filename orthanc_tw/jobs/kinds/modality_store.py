@@ -176,7 +176,7 @@ class ModalityStoreJob:
         }
 
     def content(self) -> JsonObject:
-        """As recorded; ``FailedInstances`` (reasons by identifier) where there are any."""
+        """As recorded. Why instances have failed is told beside it, see `JobContext`."""
         parameters = self._parameters
         failed = self._context.failed_instances
         content: JsonObject = {
@@ -186,8 +186,6 @@ class ModalityStoreJob:
             "LocalAet": parameters["LocalAet"],
             "RemoteAet": self._modality.aet,
         }
-        if failed:
-            content["FailedInstances"] = dict(failed)
         if self._resources:
             ids = sorted(resource.public_id for resource in self._resources)
             content["ParentResources"] = list[JsonValue](ids)

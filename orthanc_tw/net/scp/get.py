@@ -12,7 +12,7 @@ from orthanc_tw.dicom.uids import accepted_transfer_syntaxes
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.net.errors import AssociationError, NoPresentationContext
-from orthanc_tw.net.interface import InstanceFile, Reply, Responder, ServiceRequest
+from orthanc_tw.net.interface import InstanceFile, Reply, Responder, ServiceRequest, Status
 from orthanc_tw.net.scp.identifiers import Identifiers, level_of, text_keys
 from orthanc_tw.net.scp.sub_operations import SubOperations
 from orthanc_tw.net.scp.transfer import instance_file
@@ -54,6 +54,9 @@ class GetHandler:
         """A C-STORE sub-operation and a pending response for each instance."""
         identifier = self._identifiers.read(request)
         instances = await retrieve(self._index, level_of(identifier), text_keys(identifier))
+        if not instances:
+            # As Orthanc: PS3.4 would call it a success, which nobody who retrieves expects.
+            return Reply(Status.CANNOT_UNDERSTAND, "No resource matches the identifier")
         counters = SubOperations(len(instances), request.transfer_syntax)
         for instance in instances:
             if responder.is_cancelled:

@@ -70,6 +70,9 @@ class MoveHandler:
                 f"No modality has the AET {request.move_destination}",
             )
         instances = await retrieve(self._index, level_of(identifier), text_keys(identifier))
+        if not instances:
+            # As Orthanc: PS3.4 would call it a success, which nobody who retrieves expects.
+            return Reply(Status.CANNOT_UNDERSTAND, "No resource matches the identifier")
         originator = MoveOriginator(request.association.calling_aet, request.message_id)
         if self._submit is not None:
             if instances:

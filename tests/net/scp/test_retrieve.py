@@ -108,7 +108,7 @@ class GetTests(Case):
         series = uid(CT, "SeriesInstanceUID")
         keys = {"QueryRetrieveLevel": "SERIES", "SeriesInstanceUID": series}
         reply = self.get(**keys, StudyInstanceUID=uid(MR, "StudyInstanceUID"))
-        self.assertEqual((reply.status, reply.completed), (Status.SUCCESS, 0))
+        self.assertEqual(reply.status, Status.CANNOT_UNDERSTAND)
         self.assertEqual(self.stored(), [])
 
     def test_no_key(self) -> None:
@@ -263,9 +263,9 @@ class MoveTests(Case):
         self.assertIn("NOBODY", reply.comment)
 
     def test_nothing(self) -> None:
-        """Nothing found is success, and nobody is called."""
+        """Nothing found is a failure, as in Orthanc, and nobody is called."""
         reply = self.move(QueryRetrieveLevel="STUDY", StudyInstanceUID="1.2.3")
-        self.assertEqual((reply.status, reply.completed), (Status.SUCCESS, 0))
+        self.assertEqual(reply.status, Status.CANNOT_UNDERSTAND)
         self.assertEqual(self.sender.sent, [])
 
     def test_failure(self) -> None:
