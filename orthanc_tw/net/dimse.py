@@ -85,10 +85,13 @@ def decode_command(data: bytes) -> dict[int, int | str]:
             raise Malformed("a command set is cut off")
         group, element, length = _ELEMENT.unpack_from(data, position)
         position += 8
-        if group or position + length > end:
-            raise Malformed("a command set of another group, or cut off")
+        if position + length > end:
+            raise Malformed("a command set is cut off")
         value = data[position : position + length]
         position += length
+        if group:
+            # DCMTK puts what a status has to add (FailedSOPInstanceUIDList) behind group 0000.
+            continue
         if element in _US:
             if length < 2:
                 raise Malformed(f"(0000,{element:04X}) has no value")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from os import SEEK_END
+from typing import BinaryIO, cast
 
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.dicom.meta_header import read_meta_header
 from orthanc_tw.dicom.source import Malformed as BadFile
+from orthanc_tw.dicom.uids import transfer_syntax
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.net import dimse
 from orthanc_tw.net.dimse import CommandSet
@@ -107,6 +109,29 @@ def _command(
     return command
 
 
+class PaddedFile:
+    """A file with a NUL after its end: a deflated data set has an even length on the wire.
+
+    Source: PS3.5 A.5. Peers abort when a fragment is odd.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._is_padded = False
+
+    def read(self, size_bytes: int) -> bytes:
+        """The next bytes, fewer than asked for at the end only."""
+        data = self._file.read(size_bytes)
+        if len(data) < size_bytes and not self._is_padded:
+            self._is_padded = True
+            data += b"\0"
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
 def _open_dataset(instance: InstanceFile) -> BinaryIO:
     """The file, where its data set begins. In a thread.
 
@@ -119,7 +144,11 @@ def _open_dataset(instance: InstanceFile) -> BinaryIO:
             raise OrthancError(
                 ErrorCode.BAD_FILE_FORMAT, f"a file in the transfer syntax {meta.transfer_syntax}"
             )
+        length = file.seek(0, SEEK_END) - meta.dataset_offset
         file.seek(meta.dataset_offset)
+        known = transfer_syntax(instance.transfer_syntax)
+        if length % 2 and known is not None and known.is_deflated:
+            return cast(BinaryIO, PaddedFile(file))
     except BadFile as error:
         file.close()
         raise OrthancError(ErrorCode.BAD_FILE_FORMAT, str(error)) from None

@@ -44,14 +44,14 @@ class CommandSetTests(SynchronousTestCase):
         self.assertEqual(theirs[1:], dimse.encode_command(COMMAND))
 
     def test_malformed(self) -> None:
-        """What is cut off, of another group or without Command Field is malformed."""
+        """What is cut off or without Command Field is malformed."""
         encoded = dimse.encode_command(COMMAND)
-        for bad in (b"", encoded[:-1], encoded[:5], b"\x08" + encoded[1:], encoded[:12]):
+        for bad in (b"", encoded[:-1], encoded[:5], encoded[:12]):
             self.assertRaises(Malformed, dimse.decode_command, bad)
 
     def test_private_elements(self) -> None:
-        """Elements that are not known are skipped."""
-        extra = b"\0\0\x55\x55\x04\0\0\0what"
+        """Elements that are not known are skipped, and what DCMTK puts behind group 0000."""
+        extra = b"\0\0\x55\x55\x04\0\0\0what" + b"\x08\0\x58\0\x04\0\0\x001.2."
         found = dimse.decode_command(dimse.encode_command(COMMAND) + extra)
         self.assertEqual(COMMAND, found)
 

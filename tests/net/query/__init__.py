@@ -1,0 +1,1 @@
+"""Tests of `orthanc_tw.net.query`."""
