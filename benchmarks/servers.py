@@ -94,6 +94,7 @@ class Server:
     """A server process under test.
 
     :param keep: use what is in the folder, and leave it there
+    :param dicom_port: where it listens for DICOM, None: nowhere
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Server:
         *,
         keep: bool = False,
         options: Mapping[str, object] | None = None,
+        dicom_port: int | None = None,
     ) -> None:
         self.name = name
         self._folder = folder
@@ -111,7 +113,8 @@ class Server:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
-        self.port, path = write_configuration(folder, {**OPTIONS, **(options or {})})
+        dicom = {} if dicom_port is None else {"DicomServerEnabled": True, "DicomPort": dicom_port}
+        self.port, path = write_configuration(folder, {**OPTIONS, **dicom, **(options or {})})
         self._log = (folder / "log").open("wb")
         started = time.perf_counter()
         self._process = subprocess.Popen(

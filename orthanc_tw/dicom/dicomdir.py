@@ -24,12 +24,13 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
 from pydicom.uid import (
-    PYDICOM_IMPLEMENTATION_UID,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
 
+from orthanc_tw.dicom.uids import EXPLICIT_LITTLE_ENDIAN
+from orthanc_tw.dicom.write_meta_header import meta_header
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 _MEDIA_STORAGE_DIRECTORY = "1.2.840.10008.1.3.10"
@@ -199,22 +200,14 @@ class DicomDirectory:
 
     def _head(self, first: int, last: int, records_length: int) -> bytes:
         """Preamble, meta information and dataset up to the first record."""
-        meta = b"".join(
-            (
-                # (0002,0001) OB has a reserved field and a length of 32 bits
-                struct.pack("<HH2sHI", 0x0002, 0x0001, b"OB", 0, 2) + b"\x00\x01",
-                _element(0x00020002, b"UI", _MEDIA_STORAGE_DIRECTORY.encode()),
-                _element(0x00020003, b"UI", self._sop_instance_uid()),
-                _element(0x00020010, b"UI", ExplicitVRLittleEndian.encode()),
-                _element(0x00020012, b"UI", PYDICOM_IMPLEMENTATION_UID.encode()),
-                _element(0x00020013, b"SH", self._version.encode("ascii", "replace")[:16]),
-            )
-        )
         return b"".join(
             (
-                bytes(128) + b"DICM",
-                struct.pack("<HH2sHI", 0x0002, 0x0000, b"UL", 4, len(meta)),
-                meta,
+                meta_header(
+                    _MEDIA_STORAGE_DIRECTORY,
+                    self._sop_instance_uid().decode("ascii"),
+                    EXPLICIT_LITTLE_ENDIAN,
+                    version_name=self._version,
+                ),
                 _element(0x00041130, b"CS", self._file_set_id.encode("ascii")),
                 struct.pack("<HH2sHI", 0x0004, 0x1200, b"UL", 4, first),
                 struct.pack("<HH2sHI", 0x0004, 0x1202, b"UL", 4, last),

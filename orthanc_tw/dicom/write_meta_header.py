@@ -13,11 +13,17 @@ _VERSION = struct.pack("<HH2sxxL", 2, 1, b"OB", 2) + b"\x00\x01"
 
 
 def meta_header(
-    sop_class_uid: str, sop_instance_uid: str, transfer_syntax: str, source_aet: str = ""
+    sop_class_uid: str,
+    sop_instance_uid: str,
+    transfer_syntax: str,
+    source_aet: str = "",
+    *,
+    version_name: str = IMPLEMENTATION_VERSION_NAME,
 ) -> bytes:
     """Preamble, prefix and group 0002, explicit VR little endian.
 
     :param source_aet: (0002,0016), not written if it is empty
+    :param version_name: (0002,0013)
     """
     body = b"".join(
         (
@@ -26,7 +32,7 @@ def meta_header(
             _element(0x0003, b"UI", sop_instance_uid),
             _element(0x0010, b"UI", transfer_syntax),
             _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
-            _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
+            _element(0x0013, b"SH", version_name[:16]),
             _element(0x0016, b"AE", source_aet) if source_aet else b"",
         )
     )

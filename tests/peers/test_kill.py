@@ -115,7 +115,7 @@ class KillTests(unittest.TestCase):
             SyncStorageArea=True, StableAge=600, DicomServerEnabled=True, DicomPort=port
         )
         self.server.start()
-        count = self.count // 2
+        count = self.count // 4
         work = [make_instance(n // 10, 1, n, 48) for n in range(count)]
         threads = [threading.Thread(target=self.send, args=(port, work)) for _ in range(3)]
         chance = random.Random(20261122)
