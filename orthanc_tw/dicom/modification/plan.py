@@ -63,6 +63,7 @@ class Modification:
     :ivar transcode: UID of the transfer syntax of the results, None to keep that of the source
     :ivar lossy_quality: 1 to 100, for lossy transfer syntaxes
     :ivar drop_burned_in: instances that are likely to hold burned-in text are left out
+    :ivar conformant: an anonymization leaves what the IOD requires, emptied or as a dummy value
     :ivar is_minimal: the seven plain fields of the profile apply, and nothing was kept,
         replaced or removed: DeidentificationMethod may then name the profile
     """
@@ -82,6 +83,7 @@ class Modification:
     transcode: str | None = None
     lossy_quality: int | None = None
     drop_burned_in: bool = False
+    conformant: bool = False
     is_minimal: bool = False
 
     @property
@@ -132,6 +134,7 @@ class Modification:
             "Transcode": self.transcode,
             "LossyQuality": self.lossy_quality,
             "DropBurnedIn": self.drop_burned_in,
+            "Conformant": self.conformant,
             "Minimal": self.is_minimal,
         }
 
@@ -161,6 +164,7 @@ class Modification:
             transcode=value["Transcode"],
             lossy_quality=value["LossyQuality"],
             drop_burned_in=value["DropBurnedIn"],
+            conformant=value["Conformant"],
             is_minimal=value["Minimal"],
         )
 

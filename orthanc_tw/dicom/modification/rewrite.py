@@ -123,7 +123,7 @@ class _Rewriting:
         self._charset = charsets_of(
             document.dataset.specific_character_set, settings.default_encoding
         )
-        self._policy = Policy(modification)
+        self._policy = Policy(modification, self._value(_SOP_CLASS))
         self._top: dict[int, JsonValue] = {
             self._resolved(item.path.tag): item.value
             for item in modification.replacements
