@@ -119,6 +119,29 @@ class Reconstructor:
             return await self._run(_each((root,)))
         return await self._run(self._rows_of(root, above))
 
+    async def from_instance(
+        self, instance: str, resources: Sequence[tuple[ResourceType, str]]
+    ) -> None:
+        """Give resources above an instance the tags of its file. What is gone is left out.
+
+        :raises OrthancError: if the file cannot be read
+        """
+
+        def read(tx: ReadTransaction) -> list[_Source]:
+            own = tx.lookup(instance, ResourceType.INSTANCE)
+            file = None if own is None else tx.attachment(own.internal_id, ContentType.DICOM)
+            rows = [tx.lookup(public_id, level) for level, public_id in resources]
+            return [_Source(row, file) for row in rows if row is not None and file is not None]
+
+        sources = await self._index.read(read)
+        if sources:
+            reading = self._in_thread(self._summary, sources[0].file)
+            summary: InstanceSummary | OrthancError = await reading
+            if isinstance(summary, OrthancError):
+                raise summary
+            summaries: dict[_Source, InstanceSummary] = dict.fromkeys(sources, summary)
+            await self._index.write(partial(self._write, read=summaries))
+
     async def _all_rows(self) -> AsyncIterator[ResourceRow]:
         for level in ResourceType:
             async for row in self._level(level):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred, succeed
@@ -34,6 +35,7 @@ from orthanc_tw.storage.interface import Spool, Storage, StoredFile
 InThread = Callable[..., Deferred[Any]]
 ReadSummary = Callable[[BinaryIO, int], InstanceSummary]
 Spawn = Callable[[Callable[[], None], Callable[[Failure], object]], object]
+InTurn = Callable[[Callable[[], None]], None]
 Extra = Mapping[ResourceType, Mapping[int, str]]
 
 # Reading the header of anything larger than this may have to wait for the disk.
@@ -120,6 +122,7 @@ class InstanceStore:
         origin: StoreOrigin,
         extra: Extra | None = None,
         overwrite: OverwriteInstances | None = None,
+        in_turn: InTurn | None = None,
     ) -> Deferred[StoreResult]:
         """Store an instance. The spool belongs to the store from now on, whatever happens.
 
@@ -128,6 +131,8 @@ class InstanceStore:
         :param extra: more metadata of the resources that this instance creates
             (``ModifiedFrom``...)
         :param overwrite: for this instance, None for that of the settings
+        :param in_turn: calls what writes the row when it is this instance's turn; called in a
+            thread when the file is durable, not at all if it comes to no row
         :raises OrthancError: (as failures) BAD_FILE_FORMAT, INEXISTENT_TAG for what is no
             DICOM instance; FULL_STORAGE
         """
@@ -137,6 +142,7 @@ class InstanceStore:
             origin,
             extra or {},
             overwrite or self._settings.overwrite,
+            in_turn,
             self._timer(),
         )
         self._in_flight += 1
@@ -193,6 +199,7 @@ class _Ingest:
         "_extra",
         "_file",
         "_ids",
+        "_in_turn",
         "_now_s",
         "_origin",
         "_overwrite",
@@ -210,6 +217,7 @@ class _Ingest:
         origin: StoreOrigin,
         extra: Extra,
         overwrite: OverwriteInstances,
+        in_turn: InTurn | None,
         started: float,
     ) -> None:
         self._store = store
@@ -217,6 +225,7 @@ class _Ingest:
         self._origin = origin
         self._extra = extra
         self._overwrite = overwrite
+        self._in_turn = in_turn
         self._started = started
         self._ids: tuple[str, ...] = ()
         self._file: StoredFile | None = None
@@ -263,7 +272,21 @@ class _Ingest:
             overwrite=self._overwrite,
             expected_instances=summary.expected_instances,
         )
-        store._index.submit(lambda tx: tx.store_instance(instance, settings.limits), self._written)
+        if self._in_turn is None:
+            self._submit(instance)
+        else:
+            self._in_turn(partial(self._submit_safely, instance))
+
+    def _submit(self, instance: NewInstance) -> None:
+        limits = self._store._settings.limits
+        self._store._index.submit(lambda tx: tx.store_instance(instance, limits), self._written)
+
+    def _submit_safely(self, instance: NewInstance) -> None:
+        """In the thread of another instance perhaps, which has no part in a failure."""
+        try:
+            self._submit(instance)
+        except Exception:
+            self._store._spawn(_raising(Failure()), self.failed)
 
     def _written(self, outcome: StoreOutcome | Failure) -> None:
         if isinstance(outcome, Failure):
@@ -294,3 +317,7 @@ class _Ingest:
             return
         patient, study, series, instance = self._ids
         self.done.callback(StoreResult(status, patient, study, series, instance))
+
+
+def _raising(failure: Failure) -> Callable[[], None]:
+    return failure.raiseException

@@ -22,6 +22,6 @@ class WorkerSettings:
     workers: int = 2
     memory_bytes: int = 2048 * MB
     deadline_s: float = 300.0
-    niceness: int = 10
+    niceness: int = 5
     tasks_per_worker: int = 20_000
     stop_grace_s: float = 5.0

@@ -49,9 +49,12 @@ class Aftermath:
 
         return self._index.write(write)
 
-    async def refresh(self, level: ResourceType, public_id: str) -> None:
-        """Read the tags of a resource again, whose instances were replaced."""
-        await self._reconstructor.resource(level, public_id, this_level_only=True)
+    async def refresh(self, instance: str, resources: Sequence[tuple[ResourceType, str]]) -> None:
+        """Give resources that were there before the tags that a result below them has.
+
+        As Orthanc does: of a patient, study or series the last modification has the last word.
+        """
+        await self._reconstructor.from_instance(instance, resources)
 
     def remove_sources(self, files: Sequence[tuple[str, str]]) -> Deferred[None]:
         """Delete instances, each if its file is still the one that was read.
@@ -72,12 +75,16 @@ def pairs(results: Iterable[tuple[Ids, Ids]]) -> list[Pair]:
     return sorted(found)
 
 
-def replaced_parents(results: Iterable[tuple[Ids, Ids]]) -> list[tuple[ResourceType, str]]:
-    """Resources above instances that were modified in place."""
-    found = {
-        (level, source)
-        for sources, modified in results
-        if sources[3] == modified[3]
-        for level, source in zip(list(ResourceType)[:3], sources[:3], strict=True)
-    }
-    return sorted(found)
+def shared_parents(
+    results: Iterable[tuple[Ids, Ids]],
+) -> dict[str, list[tuple[ResourceType, str]]]:
+    """Resources that sources and results have in common, by the first result below each."""
+    found: dict[tuple[ResourceType, str], str] = {}
+    for sources, modified in results:
+        for level in (ResourceType.PATIENT, ResourceType.STUDY, ResourceType.SERIES):
+            if sources[level - 1] == modified[level - 1]:
+                found.setdefault((level, modified[level - 1]), modified[3])
+    by_instance: dict[str, list[tuple[ResourceType, str]]] = {}
+    for resource, instance in found.items():
+        by_instance.setdefault(instance, []).append(resource)
+    return by_instance

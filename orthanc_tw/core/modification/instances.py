@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -14,6 +15,7 @@ from orthanc_tw.core.ingest_metadata import StoreOrigin
 from orthanc_tw.core.modification.plan import PlannedInstance
 from orthanc_tw.core.modification.task import MODIFY_FILE, pack_order
 from orthanc_tw.core.store import InstanceStore
+from orthanc_tw.core.turns import Turns
 from orthanc_tw.dicom.modification.plan import Modification, ModificationSettings
 from orthanc_tw.index.gateway import Attachment, Index
 from orthanc_tw.model.errors import ErrorCode, OrthancError
@@ -52,12 +54,15 @@ class Order:
 
     :ivar origin_metadata: ``ModifiedFrom`` or ``AnonymizedFrom``, None to keep no origin
     :ivar packed: of `pack_order`
+    :ivar turns: results are stored in the order in which they were begun, so that what a study
+        is said to be, and the log of changes, do not depend on which worker was faster
     """
 
     modification: Modification
     origin: StoreOrigin
     origin_metadata: MetadataType | None
     packed: bytes = field(repr=False)
+    turns: Turns = field(default_factory=Turns)
 
 
 class InstanceModifier:
@@ -142,6 +147,15 @@ class InstanceModifier:
     async def _modify(
         self, order: Order, planned: PlannedInstance, claim: Callable[[str], None]
     ) -> Modified:
+        turn = order.turns.take()
+        try:
+            return await self._modify_in_turn(order, planned, claim, turn)
+        finally:
+            order.turns.skip(turn)
+
+    async def _modify_in_turn(
+        self, order: Order, planned: PlannedInstance, claim: Callable[[str], None], turn: int
+    ) -> Modified:
         source = self._index.read_one(
             lambda tx: tx.attachment_of(ResourceType.INSTANCE, planned.public_id, ContentType.DICOM)
         )
@@ -165,7 +179,11 @@ class InstanceModifier:
             spool.discard()
             raise
         stored = await self._store.store(
-            spool, order.origin, _metadata(order, planned.ids, result), self._overwrite()
+            spool,
+            order.origin,
+            _metadata(order, planned.ids, result),
+            self._overwrite(),
+            partial(order.turns.ready, turn),
         )
         return Modified(source.uuid, (stored.patient, stored.study, stored.series, stored.instance))
 

@@ -81,6 +81,8 @@ def refuse_other_patient(tx: ReadTransaction, modification: Modification, study:
     for text, value in sorted(record.tags.items()):
         tag = parse_tag(text)
         if tag not in replaced:
+            if not value:
+                continue
             details = f"{_OTHER_STUDIES}Missing tag in the 'Replace' tags: {text}"
             raise OrthancError(ErrorCode.BAD_REQUEST, details)
         if replaced[tag] != value:

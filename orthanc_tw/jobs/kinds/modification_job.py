@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from orthanc_tw.core.modification.aftermath import pairs, replaced_parents
+from orthanc_tw.core.modification.aftermath import pairs, shared_parents
 from orthanc_tw.core.modification.instances import Ids, Modified
 from orthanc_tw.core.modification.plan import PlannedInstance, plan_instances
 from orthanc_tw.jobs.interface import CHECKPOINT, JobContext
@@ -214,8 +214,8 @@ class ModificationJob:
             labelled = pairs(results)
             for at in range(0, len(labelled), size):
                 yield aftermath.copy_labels(labelled[at : at + size])
-        for level, public_id in replaced_parents(results):
-            yield Deferred.fromCoroutine(aftermath.refresh(level, public_id))
+        for instance, resources in shared_parents(results).items():
+            yield Deferred.fromCoroutine(aftermath.refresh(instance, resources))
         if not self._parameters.modification.keep_source:
             removed = self._removed()
             for at in range(0, len(removed), size):

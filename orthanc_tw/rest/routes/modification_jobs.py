@@ -102,6 +102,10 @@ class ModificationJobRoutes:
         options = parse_submission(body, synchronous_by_default=True)
         parse = parse_anonymize if anonymize else parse_modify
         modification = parse(body, level, self._settings(), seed=self._new_seed())
+        dry_run = is_dry_run(request, body)
+        if not dry_run:
+            # As recorded, a name is used up even if the request is refused below.
+            modification = await self._named(modification)
         refuse_transcoding(modification)
         if not self._overwrites:
             refuse_in_place(modification, level)
@@ -114,11 +118,11 @@ class ModificationJobRoutes:
             return found, count_instances(tx, found)
 
         resources, instances = await self._index.read(read)
-        if is_dry_run(request, body):
+        if dry_run:
             named = [(resource.level, resource.public_id) for resource in resources]
             return json_body(request, await self._dry_run.of(modification, named))
         parameters = ModificationParameters(
-            await self._named(modification),
+            modification,
             resources,
             instances,
             http_origin(request),
