@@ -26,11 +26,13 @@ class ModificationSettings:
     :ivar software: what stands before the edition in DeidentificationMethod
     :ivar default_encoding: of data sets without SpecificCharacterSet
     :ivar dictionary: elements that option ``Dictionary`` adds
+    :ivar conformant: `Modification.conformant` of requests that do not say it
     """
 
     software: str = "Orthanc 1.13.0"
     default_encoding: Encoding = Encoding.LATIN1
     dictionary: UserDictionary = field(default_factory=UserDictionary)
+    conformant: bool = False
 
 
 @dataclass(frozen=True, slots=True)

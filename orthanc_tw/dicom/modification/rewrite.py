@@ -224,7 +224,8 @@ class _Rewriting:
                 continue
             changes = modification.is_anonymization or modification.level <= level
             if changes and not modification.keeps(tag):
-                self._top[tag] = identity.uid(old)
+                # One that is missing must not get the new UID of another that is missing
+                self._top[tag] = identity.uid(old or f"missing {tag:08x}")
             else:
                 kept.add(tag)
         if modification.edition is not None:
