@@ -51,12 +51,13 @@ class Policy:
             top = required_actions(sop_class, nested=False)
             # Content sequences are in content sequences
             self._required = [{**top}, {**required_actions(sop_class, nested=True), **top}]
-        self._decided = {
-            tag
-            for tag, action in self._actions.items()
-            if modification.edition and action is not profile(modification.edition).actions.get(tag)
-        }
-        self._decided.update(path.tag for path in modification.removed if path.is_top)
+        self._decided: set[int] = set()
+        if self._required and modification.edition is not None:
+            basic = profile(modification.edition)
+            self._decided.update(
+                tag for tag, action in self._actions.items() if action is not basic.actions.get(tag)
+            )
+            self._decided.update(path.tag for path in modification.removed if path.is_top)
         # A private element means nothing without the element that reserves its block
         self._kept_blocks = frozenset(
             tag & _BLOCK_MASK for tag in named if is_private(tag) and tag & 0xFFFF >= 0x1000

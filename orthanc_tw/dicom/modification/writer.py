@@ -6,15 +6,13 @@ included; only sequences in which something changes are encoded anew.
 
 from __future__ import annotations
 
-import os
-import struct
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from orthanc_tw.dicom.charset import CharacterSet, charsets_of
-from orthanc_tw.dicom.document import NUMBER_BYTES, Document, Element, Item
+from orthanc_tw.dicom.document import Document, Element, Item
+from orthanc_tw.dicom.modification.copying import Copier
 from orthanc_tw.dicom.modification.edits import Edit, Edits, NewValue
-from orthanc_tw.dicom.modification.encoding import UNDEFINED, ElementEncoding
+from orthanc_tw.dicom.modification.encoding import ElementEncoding
 from orthanc_tw.dicom.modification.iod_types import DUMMY_TEXT_VRS, dummy_text
 from orthanc_tw.dicom.modification.leaks import Leaks
 from orthanc_tw.dicom.modification.new_values import (
@@ -77,7 +75,7 @@ class DatasetWriter:
         self._target_charset = target_charset
         self._leaks = leaks
         self._report = report
-        self._end = document.file.seek(0, os.SEEK_END)
+        self._copier = Copier(document, encoding)
 
     def write(self) -> Rope:
         """The bytes of the new data set.
@@ -185,9 +183,9 @@ class DatasetWriter:
             if report and element.items is None:
                 self._tell(path, element, KEPT)
             if as_it_is and not element.has_bad_vr:
-                self._copy(rope, element)
+                self._copier.copy(rope, element)
             else:
-                self._reencode(rope, item, element)
+                self._copier.reencode(rope, item, element)
         return rope, changed
 
     def _kept(
@@ -256,7 +254,7 @@ class DatasetWriter:
         content = Rope()
         changed = element.has_bad_vr or item.implicit != self._encoding.implicit
         changed = changed or item.little_endian != self._encoding.little_endian
-        changed = changed or self._is_cut(element)
+        changed = changed or self._copier.is_cut(element)
         for index, nested in enumerate(items):
             inner = edits.below(tag, index) if edits is not None else None
             body, body_changed = self._item(
@@ -273,20 +271,6 @@ class DatasetWriter:
             rope.add(self._encoding.head(tag, "SQ", content.size_bytes))
             rope.extend(content)
         return changed
-
-    def _is_cut(self, element: Element) -> bool:
-        """Whether a sequence lacks its end since the file does."""
-        end = element.offset + element.length
-        if end < self._end:
-            return False
-        file = self._document.file
-        file.seek(element.offset - 4)
-        order: Literal["little", "big"] = "little" if self._encoding.little_endian else "big"
-        declared = int.from_bytes(file.read(4), order)
-        if declared != UNDEFINED:
-            return declared != element.length
-        file.seek(end - 8)
-        return file.read(8) != self._delimiter()
 
     def _created(self, item: Item, tag: int, first: int, edits: Edits | None) -> Rope:
         """A sequence that a path leads into and that is not there."""
@@ -374,36 +358,6 @@ class DatasetWriter:
 
     def _charset(self, item: Item) -> CharacterSet:
         return charsets_of(item.specific_character_set, self._settings.default_encoding)
-
-    def _copy(self, rope: Rope, element: Element) -> None:
-        end = element.offset + element.length
-        if end >= self._end and element.items is None and not element.is_encapsulated:
-            # Where the file was cut off, the length in the head promises more than there is
-            odd = element.length & 1
-            rope.add(self._encoding.head(element.tag, element.vr, element.length + odd))
-            rope.copy(element.offset, end)
-            rope.add(b"\0" * odd)
-            return
-        rope.copy(element.start, end)
-        if element.is_encapsulated:
-            rope.add(self._delimiter())
-
-    def _delimiter(self) -> bytes:
-        """(FFFE,E0DD) and its length."""
-        return struct.pack("<HHI" if self._encoding.little_endian else ">HHI", 0xFFFE, 0xE0DD, 0)
-
-    def _reencode(self, rope: Rope, item: Item, element: Element) -> None:
-        """Write the head of an element anew, and its numbers in the other order if need be."""
-        if element.is_encapsulated:
-            rope.add(self._encoding.head(element.tag, "OB", UNDEFINED))
-            rope.copy(element.offset, element.offset + element.length)
-            rope.add(self._delimiter())
-            return
-        vr = element.vr
-        rope.add(self._encoding.head(element.tag, vr, element.length))
-        swaps = item.little_endian != self._encoding.little_endian
-        unit = NUMBER_BYTES.get(vr, 1) if swaps else 1
-        rope.copy(element.offset, element.offset + element.length, unit)
 
     def _tell(self, path: str, element: Element, outcome: str) -> None:
         assert self._report is not None
