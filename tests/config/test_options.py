@@ -12,7 +12,14 @@ from orthanc_tw.config.options import OPTIONS, PLUGIN_SECTIONS, TOPICS
 from orthanc_tw.config.validate import problem
 
 REFERENCE = json.loads((Path(__file__).parents[1] / "reference" / "configuration.json").read_text())
-OURS = {"LimitJobs"}
+OURS = {
+    "ConformantAnonymization",
+    "LimitJobs",
+    "PseudonymKey",
+    "WorkerMemoryMB",
+    "WorkerProcesses",
+    "WorkerTimeout",
+}
 JSON_TYPES = {
     "array": {JsonType.STRINGS},
     "boolean": {JsonType.BOOLEAN},
