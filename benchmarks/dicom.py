@@ -64,10 +64,10 @@ def storescp(folder: Path) -> Any:
 
 
 @contextmanager
-def server(start: Callable[[Path, int], Any], folder: Path) -> Any:
+def server(start: Callable[..., Any], folder: Path) -> Any:
     """A server with a DICOM port; its port, or None if it is not installed."""
     port = free_port()
-    started = start(folder, port)
+    started = start(folder, dicom_port=port)
     try:
         yield port if started is not None else None
     finally:

@@ -81,7 +81,10 @@ def make_modification(
     """The kinds of jobs, and what the routes need beside them."""
 
     def modification_settings() -> ModificationSettings:
-        return ModificationSettings(default_encoding=runtime.default_encoding)
+        return ModificationSettings(
+            default_encoding=runtime.default_encoding,
+            conformant=configuration.boolean("ConformantAnonymization"),
+        )
 
     key = _pseudonym_key(configuration)
     modifier = InstanceModifier(

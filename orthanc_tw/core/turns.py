@@ -10,7 +10,7 @@ class Turns:
     """Calls functions in the order of their numbers. All methods: any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is called may take or skip a turn
         self._taken = 0
         self._next = 0
         self._ready: dict[int, Callable[[], object]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -76,8 +77,10 @@ class MemoryStorage:
         return spool
 
     def new_path(self) -> str:
-        """A real file, empty."""
-        return self.real_file(b"")
+        """The path of a real file that is not there yet."""
+        path = self.real_file(b"")
+        os.unlink(path)
+        return path
 
     def adopt(self, path: str, size_bytes: int, md5: str) -> MemorySpool:
         """What another process has written there."""

@@ -20,6 +20,11 @@ OURS = {
     "JobsOutputsMaximumSize",
     "JobsRetry",
     "Worklists",
+    "ConformantAnonymization",
+    "PseudonymKey",
+    "WorkerMemoryMB",
+    "WorkerProcesses",
+    "WorkerTimeout",
 }
 JSON_TYPES = {
     "array": {JsonType.STRINGS},

@@ -98,6 +98,14 @@ JOBS = Topic(
             rule=rules.positive_integers,
         ),
         Option(
+            "ConformantAnonymization",
+            BOOLEAN,
+            False,
+            "Whether anonymized instances keep what their IOD requires, emptied or as a dummy "
+            "value, where Orthanc removes or empties it; a request may say Conformant (ours)",
+            honoured=True,
+        ),
+        Option(
             "PseudonymKey",
             STRING,
             None,

@@ -26,11 +26,13 @@ class ModificationSettings:
     :ivar software: what stands before the edition in DeidentificationMethod
     :ivar default_encoding: of data sets without SpecificCharacterSet
     :ivar dictionary: elements that option ``Dictionary`` adds
+    :ivar conformant: `Modification.conformant` of requests that do not say it
     """
 
     software: str = "Orthanc 1.13.0"
     default_encoding: Encoding = Encoding.LATIN1
     dictionary: UserDictionary = field(default_factory=UserDictionary)
+    conformant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Modification:
     :ivar transcode: UID of the transfer syntax of the results, None to keep that of the source
     :ivar lossy_quality: 1 to 100, for lossy transfer syntaxes
     :ivar drop_burned_in: instances that are likely to hold burned-in text are left out
+    :ivar conformant: an anonymization leaves what the IOD requires, emptied or as a dummy value
     :ivar is_minimal: the seven plain fields of the profile apply, and nothing was kept,
         replaced or removed: DeidentificationMethod may then name the profile
     """
@@ -82,6 +85,7 @@ class Modification:
     transcode: str | None = None
     lossy_quality: int | None = None
     drop_burned_in: bool = False
+    conformant: bool = False
     is_minimal: bool = False
 
     @property
@@ -132,6 +136,7 @@ class Modification:
             "Transcode": self.transcode,
             "LossyQuality": self.lossy_quality,
             "DropBurnedIn": self.drop_burned_in,
+            "Conformant": self.conformant,
             "Minimal": self.is_minimal,
         }
 
@@ -161,6 +166,7 @@ class Modification:
             transcode=value["Transcode"],
             lossy_quality=value["LossyQuality"],
             drop_burned_in=value["DropBurnedIn"],
+            conformant=value["Conformant"],
             is_minimal=value["Minimal"],
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orthanc_tw.dicom.modification.iod_types import required_actions
 from orthanc_tw.dicom.modification.paths import TagRange
 from orthanc_tw.dicom.modification.plan import Modification
 from orthanc_tw.dicom.modification.profile import Action, profile
@@ -18,9 +19,11 @@ class Policy:
 
     In an anonymization elements that are named without a path count at any depth, as those of
     the profile do; in a modification only those of the data set itself.
+
+    :param sop_class: of the instance, for `Modification.conformant`
     """
 
-    def __init__(self, modification: Modification) -> None:
+    def __init__(self, modification: Modification, sop_class: str = "") -> None:
         self._modification = modification
         self.is_anonymization = modification.is_anonymization
         self._actions: dict[int, Action] = {}
@@ -42,6 +45,19 @@ class Policy:
         named = [path.tag for path in modification.kept if path.is_top]
         self._actions.update((tag, Action.KEEP) for tag in named)
         self._named = frozenset(named)
+        # By whether it is in an item: what the profile may not take away as the request may
+        self._required: list[dict[int, Action]] = []
+        if modification.conformant and modification.is_anonymization:
+            top = required_actions(sop_class, nested=False)
+            # Content sequences are in content sequences
+            self._required = [{**top}, {**required_actions(sop_class, nested=True), **top}]
+        self._decided: set[int] = set()
+        if self._required and modification.edition is not None:
+            basic = profile(modification.edition)
+            self._decided.update(
+                tag for tag, action in self._actions.items() if action is not basic.actions.get(tag)
+            )
+            self._decided.update(path.tag for path in modification.removed if path.is_top)
         # A private element means nothing without the element that reserves its block
         self._kept_blocks = frozenset(
             tag & _BLOCK_MASK for tag in named if is_private(tag) and tag & 0xFFFF >= 0x1000
@@ -64,6 +80,8 @@ class Policy:
         if found is None:
             found = self._other(tag)
             self._actions[tag] = found
+        elif self._required and tag not in self._decided:
+            return self._required[depth > 0].get(tag, found)
         return found
 
     def is_kept_by_name(self, tag: int) -> bool:

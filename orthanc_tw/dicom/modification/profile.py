@@ -29,6 +29,7 @@ class Action(enum.Enum):
     REMOVE = "remove"
     CLEAR = "clear"
     UID = "uid"
+    DUMMY = "dummy"
 
 
 @dataclass(frozen=True)

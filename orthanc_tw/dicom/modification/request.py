@@ -115,6 +115,7 @@ class _Fields:
             transcode=self._transcode(),
             lossy_quality=self._lossy_quality(),
             drop_burned_in=self.boolean("DropBurnedIn"),
+            conformant=self.boolean("Conformant", default=self._settings.conformant),
             is_minimal=edition is not None
             and remove_private
             and not (named or self._kept or self._kept_ranges),

@@ -123,7 +123,7 @@ class _Rewriting:
         self._charset = charsets_of(
             document.dataset.specific_character_set, settings.default_encoding
         )
-        self._policy = Policy(modification)
+        self._policy = Policy(modification, self._value(_SOP_CLASS))
         self._top: dict[int, JsonValue] = {
             self._resolved(item.path.tag): item.value
             for item in modification.replacements
@@ -224,7 +224,8 @@ class _Rewriting:
                 continue
             changes = modification.is_anonymization or modification.level <= level
             if changes and not modification.keeps(tag):
-                self._top[tag] = identity.uid(old)
+                # One that is missing must not get the new UID of another that is missing
+                self._top[tag] = identity.uid(old or f"missing {tag:08x}")
             else:
                 kept.add(tag)
         if modification.edition is not None:

@@ -6,13 +6,14 @@ included; only sequences in which something changes are encoded anew.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 
 from orthanc_tw.dicom.charset import CharacterSet, charsets_of
-from orthanc_tw.dicom.document import NUMBER_BYTES, Document, Element, Item
+from orthanc_tw.dicom.document import Document, Element, Item
+from orthanc_tw.dicom.modification.copying import Copier
 from orthanc_tw.dicom.modification.edits import Edit, Edits, NewValue
-from orthanc_tw.dicom.modification.encoding import UNDEFINED, ElementEncoding
+from orthanc_tw.dicom.modification.encoding import ElementEncoding
+from orthanc_tw.dicom.modification.iod_types import DUMMY_TEXT_VRS, dummy_text
 from orthanc_tw.dicom.modification.leaks import Leaks
 from orthanc_tw.dicom.modification.new_values import (
     ENCODED_VRS,
@@ -74,7 +75,7 @@ class DatasetWriter:
         self._target_charset = target_charset
         self._leaks = leaks
         self._report = report
-        self._end = document.file.seek(0, os.SEEK_END)
+        self._copier = Copier(document, encoding)
 
     def write(self) -> Rope:
         """The bytes of the new data set.
@@ -82,14 +83,22 @@ class DatasetWriter:
         :raises NotEncodable: if text does not fit the character set
         :raises OrthancError: if a new value does not fit its VR
         """
-        return self._item(self._document.dataset, 0, self._edits, False, "")[0]
+        return self._item(self._document.dataset, 0, self._edits, "")[0]
 
     def _item(
-        self, item: Item, depth: int, edits: Edits | None, strict: bool, path: str
+        self,
+        item: Item,
+        depth: int,
+        edits: Edits | None,
+        path: str,
+        *,
+        strict: bool = False,
+        dummies: bool = False,
     ) -> tuple[Rope, bool]:
         """New bytes of an item, and whether they differ from the old ones.
 
         :param strict: what is neither kept nor set by path is removed
+        :param dummies: text that stays gets dummy values
         """
         rope = Rope()
         as_it_is = (
@@ -156,19 +165,27 @@ class DatasetWriter:
                     if report:
                         self._tell(path, element, CLEARED)
                     continue
+            elif action is Action.DUMMY and element.items is None:
+                if element.length and not element.is_encapsulated:
+                    changed = True
+                    self._set(rope, item, tag, element, dummy_text(element.vr), path)
+                    continue
             elif action is Action.UID:
                 if self._uid(rope, item, element, path):
                     changed = True
                     continue
-            elif self._kept(rope, item, element, depth, edits, strict_below, path):
+            elif self._kept(
+                rope, item, element, depth, edits, path, strict_below,
+                dummies or action is Action.DUMMY,
+            ):  # fmt: skip
                 changed = True
                 continue
             if report and element.items is None:
                 self._tell(path, element, KEPT)
             if as_it_is and not element.has_bad_vr:
-                self._copy(rope, element)
+                self._copier.copy(rope, element)
             else:
-                self._reencode(rope, item, element)
+                self._copier.reencode(rope, item, element)
         return rope, changed
 
     def _kept(
@@ -178,13 +195,14 @@ class DatasetWriter:
         element: Element,
         depth: int,
         edits: Edits | None,
-        strict: bool,
         path: str,
+        strict: bool,
+        dummies: bool,
     ) -> bool:
         """An element that stays; answers whether it has changed all the same, and is written."""
         tag = element.tag
         if element.items is not None:
-            return self._sequence(rope, item, element, depth, edits, strict, path)
+            return self._sequence(rope, item, element, depth, edits, path, strict, dummies)
         if tag == _CHARSET and depth and self._target_charset is not None:
             return True  # all items use the character set of the data set
         if element.vr == "UI":
@@ -194,12 +212,21 @@ class DatasetWriter:
             if depth and self._uids.is_changed(value):
                 return self._uid(rope, item, element, path)
             return False
+        if dummies and self._dummy(rope, item, element, path):
+            return True
         if self._leaks_identity(element):
             rope.add(self._encoding.head(tag, element.vr, 0))
             if self._report:
                 self._tell(path, element, CLEARED)
             return True
         return self._target_charset is not None and self._recode(rope, item, element, path)
+
+    def _dummy(self, rope: Rope, item: Item, element: Element, path: str) -> bool:
+        is_code = 0x00080100 in item.elements  # what a code means is the same for all patients
+        if is_code or element.vr not in DUMMY_TEXT_VRS or not element.length:
+            return False
+        self._set(rope, item, element.tag, element, dummy_text(element.vr), path)
+        return True
 
     def _leaks_identity(self, element: Element) -> bool:
         return (
@@ -216,8 +243,9 @@ class DatasetWriter:
         element: Element,
         depth: int,
         edits: Edits | None,
-        strict: bool,
         path: str,
+        strict: bool,
+        dummies: bool,
     ) -> bool:
         """A sequence; answers whether something in it has changed, and it is written."""
         tag = element.tag
@@ -226,9 +254,12 @@ class DatasetWriter:
         content = Rope()
         changed = element.has_bad_vr or item.implicit != self._encoding.implicit
         changed = changed or item.little_endian != self._encoding.little_endian
+        changed = changed or self._copier.is_cut(element)
         for index, nested in enumerate(items):
             inner = edits.below(tag, index) if edits is not None else None
-            body, body_changed = self._item(nested, depth + 1, inner, strict, below)
+            body, body_changed = self._item(
+                nested, depth + 1, inner, below, strict=strict, dummies=dummies
+            )
             content.add(self._encoding.item_head(body.size_bytes))
             content.extend(body)
             changed = changed or body_changed
@@ -261,7 +292,7 @@ class DatasetWriter:
             )
         for index in range(first, last + 1):
             empty = Item({}, item.little_endian, item.specific_character_set, item.implicit)
-            body, _ = self._item(empty, 1, edits.below(tag, index), False, "")
+            body, _ = self._item(empty, 1, edits.below(tag, index), "")
             rope.add(self._encoding.item_head(body.size_bytes))
             rope.extend(body)
         return rope
@@ -327,36 +358,6 @@ class DatasetWriter:
 
     def _charset(self, item: Item) -> CharacterSet:
         return charsets_of(item.specific_character_set, self._settings.default_encoding)
-
-    def _copy(self, rope: Rope, element: Element) -> None:
-        end = element.offset + element.length
-        if end >= self._end and element.items is None and not element.is_encapsulated:
-            # Where the file was cut off, the length in the head promises more than there is
-            odd = element.length & 1
-            rope.add(self._encoding.head(element.tag, element.vr, element.length + odd))
-            rope.copy(element.offset, end)
-            rope.add(b"\0" * odd)
-            return
-        rope.copy(element.start, end)
-        if element.is_encapsulated:
-            self._delimit(rope)
-
-    def _delimit(self, rope: Rope) -> None:
-        order = "little" if self._encoding.little_endian else "big"
-        rope.add((0xFFFE).to_bytes(2, order) + (0xE0DD).to_bytes(2, order) + bytes(4))  # type: ignore[arg-type]
-
-    def _reencode(self, rope: Rope, item: Item, element: Element) -> None:
-        """Write the head of an element anew, and its numbers in the other order if need be."""
-        if element.is_encapsulated:
-            rope.add(self._encoding.head(element.tag, "OB", UNDEFINED))
-            rope.copy(element.offset, element.offset + element.length)
-            self._delimit(rope)
-            return
-        vr = element.vr
-        rope.add(self._encoding.head(element.tag, vr, element.length))
-        swaps = item.little_endian != self._encoding.little_endian
-        unit = NUMBER_BYTES.get(vr, 1) if swaps else 1
-        rope.copy(element.offset, element.offset + element.length, unit)
 
     def _tell(self, path: str, element: Element, outcome: str) -> None:
         assert self._report is not None

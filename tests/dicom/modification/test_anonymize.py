@@ -133,6 +133,48 @@ class ProfileTests(SynchronousTestCase):
         self.assertNotIn("Rows", found)
 
 
+class ConformanceTests(SynchronousTestCase):
+    """``Conformant``: what the IOD requires stays, and says nothing."""
+
+    def structured_report(self) -> bytes:
+        code = item(CodeValue="1", CodingSchemeDesignator="99X", CodeMeaning="Finding")
+        text = item(ValueType="TEXT", TextValue="of Jane", ConceptNameCodeSequence=[code])
+        number = item(ValueType="CONTAINER", ContentSequence=[text], ContentLabel="Jane")
+        return save(
+            dataset(
+                SOPClassUID="1.2.840.10008.5.1.4.1.1.88.33",
+                ContentDate="20200101",
+                OperatorsName="Doe^Op",
+                ContentSequence=[number, text],
+            )
+        )
+
+    def test_types(self) -> None:
+        """What is of type 1 gets a dummy value, of type 2 none, of type 3 goes."""
+        found = load(anonymize(self.structured_report(), Conformant=True))
+        self.assertEqual(found.ContentDate, "19000101")
+        self.assertNotIn("OperatorsName", found)
+        first, second = found.ContentSequence
+        self.assertEqual(second.TextValue, "ANONYMIZED")
+        self.assertEqual(first.ContentSequence[0].TextValue, "ANONYMIZED")
+        self.assertEqual(second.ConceptNameCodeSequence[0].CodeMeaning, "Finding")
+        plan = dataset(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.5", OperatorsName="Doe^Op")
+        self.assertEqual(load(anonymize(save(plan), Conformant=True)).OperatorsName, "")
+
+    def test_default(self) -> None:
+        """Without it the result is that of Orthanc."""
+        found = load(anonymize(self.structured_report()))
+        self.assertEqual((found.ContentDate, len(found.ContentSequence)), ("", 0))
+
+    def test_request_comes_first(self) -> None:
+        """What the request removes or keeps is removed or kept all the same."""
+        source = self.structured_report()
+        found = load(anonymize(source, Conformant=True, Remove=["ContentDate"]))
+        self.assertNotIn("ContentDate", found)
+        found = load(anonymize(source, Conformant=True, Keep=["ContentDate"]))
+        self.assertEqual(found.ContentDate, "20200101")
+
+
 class LeakTests(SynchronousTestCase):
     """Identifying values in places that no table knows."""
 
