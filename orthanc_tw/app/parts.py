@@ -14,6 +14,7 @@ from twisted.internet.task import Cooperator
 
 from orthanc_tw.app import settings
 from orthanc_tw.app.export import export_settings
+from orthanc_tw.app.warnings import tag_warnings
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser
@@ -169,7 +170,8 @@ def route_providers(
     export = export_settings(configuration)
     indexed = _indexed(main_tags)
     names = metadata_names(configuration.mapping("UserMetadata"))
-    browser = Browser(index, documents, names, indexed, settings.browse(configuration))
+    warnings = tag_warnings(configuration, main_tags, indexed)
+    browser = Browser(index, documents, names, indexed, settings.browse(configuration), warnings)
     find_settings = settings.find(configuration)
     finder = Finder(index, documents, find_settings)
     deleter = ResourceDeleter(index, storage, in_thread, time.time)

@@ -39,7 +39,6 @@ WAITING = {
     "find": ("CaseSensitivePN",),
     "WebDAV": ("WebDavEnabled", "WebDavDeleteAllowed", "WebDavUploadAllowed"),
     "ingest": ("StoreDicom",),
-    "warnings": ("Warnings",),
 }
 
 

@@ -7,7 +7,13 @@ from twisted.trial.unittest import SynchronousTestCase
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from tests.rest.browsing import DATA, Server
 
-PIXELS = ["CT_small.dcm", "MR_small_bigendian.dcm", "JPEG2000.dcm", "image_dfl.dcm", "SC_rgb_rle.dcm"]
+PIXELS = [
+    "CT_small.dcm",
+    "MR_small_bigendian.dcm",
+    "JPEG2000.dcm",
+    "image_dfl.dcm",
+    "SC_rgb_rle.dcm",
+]
 NAMES = [f"test_files/{name}" for name in (*PIXELS, "rtplan.dcm")]
 
 

@@ -209,6 +209,7 @@ GENERAL = Topic(
                 "W007_MissingRequestedTagsNotReadFromDisk": True,
             },
             "Which kinds of warnings are logged",
+            honoured=True,
             rule=rules.booleans,
         ),
     ),
