@@ -91,6 +91,7 @@ GENERAL = Topic(
             BOOLEAN,
             True,
             "Whether DICOM files are kept, or indexed only",
+            inapplicable="Files are always kept: tags, archives and checks are made of them",
         ),
         Option(
             "StoreMD5ForAttachments",
