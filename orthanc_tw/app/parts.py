@@ -128,7 +128,8 @@ def make_parts(
     )
     metrics.add_source(index_values(index))
     metrics.add_source(job_values(engine.counts))
-    streamer = Streamer(in_thread)
+    compress = configuration.boolean("HttpCompressionEnabled")
+    streamer = Streamer(in_thread, compress=compress)
     events = JobEventsRoutes(engine, streamer, reactor)
     read_only = configuration.boolean("ReadOnly")
     served_index: Index = ReadOnlyIndex(index) if read_only else index
@@ -139,7 +140,7 @@ def make_parts(
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
-        compress=configuration.boolean("HttpCompressionEnabled"),
+        compress=compress,
     )
     return Parts(events, storage, store, engine, metrics, RestRoot(providers, executor))
 

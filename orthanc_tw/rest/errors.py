@@ -81,6 +81,7 @@ def describe(request: Request, error: OrthancError, settings: ErrorSettings) -> 
     # What a handler said of the body that it could not send after all.
     request.responseHeaders.removeHeader(b"content-disposition")
     request.responseHeaders.removeHeader(b"content-range")
+    request.responseHeaders.removeHeader(b"content-encoding")
     if not settings.describe_errors:
         return bare(request, error.http_status)
     status = error.http_status
