@@ -23,7 +23,7 @@ TEST = [
     "pyorthanc>=1.19,<2",
     "requests>=2.31,<3",
     "ruff>=0.6,<1",
-    "schemathesis>=4,<5",
+    "schemathesis>=4.30,<5; python_version >= '3.11'",
     "types-requests",
     "wheel",
 ]

@@ -28,6 +28,7 @@ from orthanc_tw.app.modification import (
     modification_routes,
     worker_settings,
 )
+from orthanc_tw.app.warnings import tag_warnings
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser
@@ -189,7 +190,8 @@ def make_parts(
     )
     metrics.add_source(index_values(index))
     metrics.add_source(job_values(engine.counts))
-    streamer = Streamer(in_thread)
+    compress = configuration.boolean("HttpCompressionEnabled")
+    streamer = Streamer(in_thread, compress=compress)
     events = JobEventsRoutes(engine, streamer, reactor)
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
@@ -198,7 +200,7 @@ def make_parts(
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
-        compress=configuration.boolean("HttpCompressionEnabled"),
+        compress=compress,
     )
     root = RestRoot(providers, executor)
     return Parts(events, exports, storage, store, engine, metrics, root, workers, network)
@@ -232,7 +234,8 @@ def route_providers(
     export = export_settings(configuration)
     indexed = _indexed(main_tags)
     names = metadata_names(configuration.mapping("UserMetadata"))
-    browser = Browser(index, documents, names, indexed, settings.browse(configuration))
+    warnings = tag_warnings(configuration, main_tags, indexed)
+    browser = Browser(index, documents, names, indexed, settings.browse(configuration), warnings)
     find_settings = settings.find(configuration)
     finder = Finder(index, documents, find_settings)
     deleter = ResourceDeleter(index, storage, in_thread, time.time)

@@ -17,6 +17,7 @@ from orthanc_tw.core.lookup import ancestor, require
 from orthanc_tw.core.names import Names
 from orthanc_tw.core.requested import IndexedTags, Requested, requested_of
 from orthanc_tw.core.resource_json import resource_json
+from orthanc_tw.core.tag_warnings import TagWarnings
 from orthanc_tw.dicom.main_tag_json import format_main_tags
 from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.index.gateway import Index, ReadTransaction, ResourceRow, Statistics
@@ -47,6 +48,7 @@ class Browser:
 
     :param names: names of metadata
     :param indexed: which tags the index keeps
+    :param warnings: told of the requested tags of each resource
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class Browser:
         names: Names,
         indexed: IndexedTags,
         settings: BrowseSettings,
+        warnings: TagWarnings | None = None,
     ) -> None:
         self._index = index
         self._documents = documents
         self._names = names
         self._indexed = indexed
         self._settings = settings
+        self._warnings = warnings
 
     @property
     def dictionary(self) -> UserDictionary:
@@ -176,6 +180,8 @@ class Browser:
         found, last = await self._index.read(read)
         if view.requested:
             for answer, requested in found:
+                if self._warnings is not None:
+                    self._warnings.tell(requested)
                 answer["RequestedTags"] = await self._requested(requested, view)
         return [answer for answer, _ in found], last
 

@@ -59,11 +59,19 @@ class Requested:
     :ivar values: tag ``gggg,eeee`` -> text
     :ivar from_file: tags to be looked for in ``file``
     :ivar file: attachment of the instance that stands for the resource
+    :ivar unread: tags that only the file has, which may not be opened
+    :ivar level: of the resource; None if no tags were requested
+    :ivar public_id: of the resource
+    :ivar signature: its metadata ``MainDicomTagsSignature``, None if it has none
     """
 
     values: dict[str, str] = field(default_factory=dict)
     from_file: list[int] = field(default_factory=list)
     file: Attachment | None = None
+    unread: list[int] = field(default_factory=list)
+    level: ResourceType | None = None
+    public_id: str = ""
+    signature: str | None = None
 
 
 def requested_of(
@@ -81,6 +89,11 @@ def requested_of(
     :raises OrthancError: PARAMETER_OUT_OF_RANGE for SOPClassesInStudy of an instance
     """
     result = Requested()
+    if not requested:
+        return result
+    result.level, result.public_id = record.level, record.public_id
+    signature = record.metadata.get(MetadataType.MAIN_DICOM_TAGS_SIGNATURE)
+    result.signature = None if signature is None else signature.value
     sources = requested.sources(record.level, indexed.levels)
     for computed in sources.computed:
         value = computed_value(tx, row_of(record), computed)
@@ -97,7 +110,9 @@ def requested_of(
     if sop_class is not None and SOP_CLASS_UID in from_file:
         from_file.remove(SOP_CLASS_UID)
         result.values[format_tag(SOP_CLASS_UID)] = sop_class.value
-    if from_file and files_allowed:
+    if from_file and not files_allowed:
+        result.unread = from_file
+    elif from_file:
         instance = first_instance(tx, row_of(record))
         if instance is not None:
             result.from_file = from_file

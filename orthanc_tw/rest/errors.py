@@ -82,6 +82,7 @@ def describe(request: Request, error: OrthancError, settings: ErrorSettings) -> 
     request.responseHeaders.removeHeader(b"content-disposition")
     if error.http_status != 416:
         request.responseHeaders.removeHeader(b"content-range")
+    request.responseHeaders.removeHeader(b"content-encoding")
     if not settings.describe_errors:
         return bare(request, error.http_status)
     status = error.http_status

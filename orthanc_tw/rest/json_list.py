@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
 from orthanc_tw.model.json_types import JsonValue
+from orthanc_tw.rest import xml_body
 from orthanc_tw.rest.http import JSON_TYPE, json_body
 from orthanc_tw.rest.json_text import pretty
 
@@ -39,8 +41,11 @@ async def json_list(request: Request, pages: Pages, send_chunks: SendChunks) -> 
     second = await _next(pages, None)
     if second is None:
         return json_body(request, list(first or ()))
-    request.responseHeaders.setRawHeaders(b"content-type", [JSON_TYPE])
-    chunks = _encoded(first or (), second, pages)
+    if xml_body.is_wanted(request):
+        content_type, chunks = xml_body.XML_TYPE, _xml_list(first or (), second, pages)
+    else:
+        content_type, chunks = JSON_TYPE, _encoded(first or (), second, pages)
+    request.responseHeaders.setRawHeaders(b"content-type", [content_type])
     await send_chunks(request, lambda: Deferred.fromCoroutine(_next(chunks, b"")))
     return None
 
@@ -64,10 +69,46 @@ async def json_object(
             break
     else:
         return json_body(request, dict(head))
-    request.responseHeaders.setRawHeaders(b"content-type", [JSON_TYPE])
-    chunks = _encoded_object(head, entries)
+    if xml_body.is_wanted(request):
+        content_type, chunks = xml_body.XML_TYPE, _xml_object(head, entries)
+    else:
+        content_type, chunks = JSON_TYPE, _encoded_object(head, entries)
+    request.responseHeaders.setRawHeaders(b"content-type", [content_type])
     await send_chunks(request, lambda: Deferred.fromCoroutine(_next(chunks, b"")))
     return None
+
+
+async def _xml_list(
+    first: Sequence[JsonValue], second: Sequence[JsonValue], rest: Pages
+) -> AsyncIterator[bytes]:
+    yield xml_body.DECLARATION + b"<root>\n"
+    for page in (first, second):
+        if page:
+            yield _xml_items(page)
+    async for page in rest:
+        if page:
+            yield _xml_items(page)
+    yield b"</root>\n"
+
+
+def _xml_items(page: Sequence[JsonValue]) -> bytes:
+    return b"".join([_xml("item", value) for value in page])
+
+
+async def _xml_object(
+    head: Sequence[tuple[str, JsonValue]], rest: AsyncIterator[tuple[str, JsonValue]]
+) -> AsyncIterator[bytes]:
+    yield xml_body.DECLARATION + b"<root>\n"
+    for name, value in head:
+        yield _xml(name, value)
+    async for name, value in rest:
+        yield _xml(name, value)
+    yield b"</root>\n"
+
+
+def _xml(name: str, value: JsonValue) -> bytes:
+    # By way of the text: its keys are sorted.
+    return xml_body.element(name, json.loads(pretty(value)), 1)
 
 
 async def _encoded_object(

@@ -19,6 +19,7 @@ from twisted.web.server import Request
 from zope.interface import implementer
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.rest.compression import compressed_chunks
 from orthanc_tw.rest.errors import set_status
 from orthanc_tw.rest.ranges import requested_range
 from orthanc_tw.rest.sendfile import SocketSender, plain_transport
@@ -35,10 +36,12 @@ class Streamer:
     """Sends bodies.
 
     :param in_thread: runs a function in a thread, Deferred of its result
+    :param compress: ``HttpCompressionEnabled``
     """
 
-    def __init__(self, in_thread: InThread) -> None:
+    def __init__(self, in_thread: InThread, *, compress: bool = False) -> None:
         self._in_thread = in_thread
+        self._compress = compress
 
     def send_path(
         self,
@@ -134,6 +137,8 @@ class Streamer:
 
         :param close: called once, when it is over for whatever reason
         """
+        if self._compress:
+            next_chunk = compressed_chunks(request, next_chunk)
         producer = _Chunks(request, next_chunk, close)
         return _finished_with(request, producer.run(), producer.stopProducing)
 

@@ -27,10 +27,18 @@ def is_wanted(request: Request) -> bool:
     return False
 
 
+DECLARATION = b'<?xml version="1.0" encoding="utf-8"?>\n'
+
+
 def from_json(body: bytes) -> bytes:
     """Render a JSON document as XML: members are elements, items are ``<item>``."""
-    lines = ['<?xml version="1.0" encoding="utf-8"?>']
-    _render(lines, "root", json.loads(body), 0)
+    return DECLARATION + element("root", json.loads(body), 0)
+
+
+def element(name: str, value: object, depth: int) -> bytes:
+    """One element with all below it, as lines; ``depth`` is that of its indentation."""
+    lines: list[str] = []
+    _render(lines, name, value, depth)
     return "\n".join((*lines, "")).encode("utf-8", "replace")
 
 

@@ -38,8 +38,6 @@ WAITING = {
     "exports": ("LogExportedResources",),
     "find": ("CaseSensitivePN",),
     "WebDAV": ("WebDavEnabled", "WebDavDeleteAllowed", "WebDavUploadAllowed"),
-    "ingest": ("StoreDicom",),
-    "warnings": ("Warnings",),
 }
 
 

@@ -25,6 +25,7 @@ from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore, StoreSettings
+from orthanc_tw.core.tag_warnings import TagWarnings
 from orthanc_tw.core.upload import Uploader
 from orthanc_tw.core.utc import utc_text
 from orthanc_tw.dicom.charset import Encoding
@@ -139,7 +140,9 @@ class Server:
         settings = BrowseSettings(files_allowed=files_allowed)
         if per_slice is not None:
             settings = BrowseSettings(per_slice, per_slice, files_allowed)
-        self.browser = Browser(self.index, self.documents, names, self.indexed, settings)
+        self.warned = []
+        warnings = TagWarnings(option("Warnings", ()), signatures, self.indexed, self.warned.append)
+        self.browser = Browser(self.index, self.documents, names, self.indexed, settings, warnings)
         find_settings = find or FindSettings(
             option("LimitFindResults", 0), option("LimitFindInstances", 0), files_allowed
         )

@@ -1,6 +1,7 @@
 """Lists of any length as JSON, through the whole server."""
 
 import json
+from xml.etree import ElementTree
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -37,6 +38,23 @@ class SliceTests(SynchronousTestCase):
             self.assertEqual(_without_files(found.json()), _without_files(expected.json()), path)
             self.assertEqual(found.headers["content-type"], expected.headers["content-type"])
         self.assertIn("chunked", sliced.ask("GET", "/instances").headers["transfer-encoding"])
+
+    def test_xml(self):
+        """A list in many slices, or an object of many entries, is XML too if that is accepted."""
+        whole, sliced = Server(), Server(per_slice=2)
+        for server in (whole, sliced):
+            for name in CT:
+                server.upload(name)
+        xml = {"Accept": "application/xml"}
+        for path in LISTS[:4]:
+            expected, found = whole.ask("GET", path), sliced.ask("GET", path, headers=xml)
+            self.assertEqual(found.headers["content-type"], "application/xml; charset=utf-8")
+            items = ElementTree.fromstring(found.body)
+            identifiers = [item.findtext("ID") or item.text for item in items]
+            wanted = [one["ID"] if isinstance(one, dict) else one for one in expected.json()]
+            self.assertEqual(identifiers, wanted, path)
+        one_body = whole.ask("GET", "/instances", headers=xml).body
+        self.assertEqual(sliced.ask("GET", "/instances", headers=xml).body, one_body)
 
     def test_find(self):
         """So are searches, those in files too, with any page."""

@@ -2,11 +2,12 @@
 
 import contextlib
 import gc
+import gzip
 import os
 import socket
 
 from twisted.internet import reactor  # noqa: TID251  (loopback tests)
-from twisted.internet.defer import Deferred, inlineCallbacks
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -157,10 +158,11 @@ class FileTests(SynchronousTestCase):
 
 
 class GeneratedTests(SynchronousTestCase):
-    def _site(self, chunks, closed):
-        streamer = Streamer(in_thread)
+    def _site(self, chunks, closed, compress=False, content_type=b"application/json"):
+        streamer = Streamer(in_thread, compress=compress)
 
         def handler(request):
+            request.setHeader(b"content-type", content_type)
             return streamer.send_chunks(request, chunks, lambda: closed.append(True))
 
         return InMemorySite(Routes(Route("GET", "/chunks", handler)))
@@ -173,6 +175,31 @@ class GeneratedTests(SynchronousTestCase):
         answer = site.ask("GET", "/chunks")
         self.assertEqual(answer.body, b"x" * 5000)
         self.assertEqual(closed, [True])
+
+    def test_compressed(self):
+        """With HttpCompressionEnabled text in chunks is compressed, if the client accepts it."""
+        for content_type, encoding in (
+            (b"application/json", "gzip"),
+            (b"image/png", None),
+            (b"text/event-stream", None),
+        ):
+            pieces = iter([b"one", succeed(b"two"), b"x" * 100_000])
+            site = self._site(lambda found=pieces: next(found, b""), [], True, content_type)
+            answer = site.ask("GET", "/chunks", headers={"Accept-Encoding": "gzip"})
+            self.assertEqual(answer.headers.get("content-encoding"), encoding)
+            body = gzip.decompress(answer.body) if encoding else answer.body
+            self.assertEqual(body, b"onetwo" + b"x" * 100_000)
+
+    def test_compressed_failure(self):
+        """An error before the first byte is an error in plain text."""
+
+        def chunk():
+            raise OrthancError(ErrorCode.CORRUPTED_FILE)
+
+        site = self._site(chunk, [], compress=True)
+        answer = site.ask("GET", "/chunks", headers={"Accept-Encoding": "gzip"})
+        self.assertNotIn("content-encoding", answer.headers)
+        self.assertEqual(answer.json()["OrthancStatus"], int(ErrorCode.CORRUPTED_FILE))
 
     def test_failure(self):
         """A failure amid the data cuts the connection: the client must not take it for whole."""

@@ -91,6 +91,7 @@ GENERAL = Topic(
             BOOLEAN,
             True,
             "Whether DICOM files are kept, or indexed only",
+            inapplicable="Files are always kept: tags, archives and checks are made of them",
         ),
         Option(
             "StoreMD5ForAttachments",
@@ -210,6 +211,7 @@ GENERAL = Topic(
                 "W007_MissingRequestedTagsNotReadFromDisk": True,
             },
             "Which kinds of warnings are logged",
+            honoured=True,
             rule=rules.booleans,
         ),
     ),
