@@ -38,7 +38,9 @@ def free_port() -> int:
 class Server:
     """A server process under test."""
 
-    def __init__(self, name: str, command: list[str], folder: Path) -> None:
+    def __init__(
+        self, name: str, command: list[str], folder: Path, dicom_port: int | None = None
+    ) -> None:
         self.name = name
         self.port = free_port()
         self._folder = folder
@@ -46,6 +48,8 @@ class Server:
         folder.mkdir(parents=True)
         configuration = dict(OPTIONS, HttpPort=self.port, StorageDirectory=str(folder / "db"))
         configuration["IndexDirectory"] = str(folder / "db")
+        if dicom_port is not None:
+            configuration.update(DicomServerEnabled=True, DicomPort=dicom_port)
         path = folder / "configuration.json"
         path.write_text(json.dumps(configuration))
         self._log = (folder / "log").open("wb")
@@ -103,16 +107,18 @@ class Server:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def start_ours(folder: Path) -> Server:
+def start_ours(folder: Path, dicom_port: int | None = None) -> Server:
     """This server, as its users start it."""
     command = [sys.executable, "-m", "twisted.scripts.twistd"]
     twistd = Path(sys.executable).with_name("twistd")
     if twistd.exists():
         command = [str(twistd)]
-    return Server("orthanc-tw", [*command, "--nodaemon", "--pidfile=", "orthanc"], folder)
+    return Server(
+        "orthanc-tw", [*command, "--nodaemon", "--pidfile=", "orthanc"], folder, dicom_port
+    )
 
 
-def start_reference(folder: Path) -> Server | None:
+def start_reference(folder: Path, dicom_port: int | None = None) -> Server | None:
     """Debian's Orthanc, or None if it is not installed."""
     path = shutil.which("Orthanc", path=os.environ.get("PATH", "") + ":/usr/sbin")
-    return Server("Orthanc", [path], folder) if path else None
+    return Server("Orthanc", [path], folder, dicom_port) if path else None

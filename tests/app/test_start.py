@@ -23,7 +23,9 @@ class StartTests(TestCase):
         self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
         storage = Path(self.mktemp()).absolute()
         configuration = Path(self.mktemp())
-        configuration.write_text(json.dumps({"HttpPort": 0, "StorageDirectory": str(storage)}))
+        configuration.write_text(
+            json.dumps({"HttpPort": 0, "DicomPort": 0, "StorageDirectory": str(storage)})
+        )
         server = make_service(
             load([configuration], {}), reactor, jobs_enabled=True, log_levels=LogLevels()
         )

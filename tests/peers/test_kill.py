@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import io
 import json
 import os
 import random
@@ -9,8 +10,13 @@ import threading
 import time
 import unittest
 
+from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE
+from pynetdicom.sop_class import CTImageStorage  # type: ignore[attr-defined]
+
 from benchmarks.data import Sample, make_instance
-from tests.peers.process import OrthancProcess
+from tests.peers.process import OrthancProcess, free_port
 
 
 class KillTests(unittest.TestCase):
@@ -73,6 +79,73 @@ class KillTests(unittest.TestCase):
             self.assertEqual(md5, kept.decode())
         self.assertEqual(self.count, len(self.stored_files()))
 
+    def send(self, port: int, work: list[Sample]) -> None:
+        """C-STORE until all is answered; a broken association means to try again."""
+        entity = AE(ae_title="SENDER")
+        entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 3
+        entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
+        association = None
+        while True:
+            with self.lock:
+                if not work:
+                    break
+                sample = work.pop()
+            dataset = dcmread(io.BytesIO(sample.content))
+            status = 0x0110
+            while status:
+                if association is None or not association.is_established:
+                    association = entity.associate("127.0.0.1", port)
+                    if not association.is_established:
+                        time.sleep(0.05)
+                        continue
+                try:
+                    status = association.send_c_store(dataset).get("Status", 0x0110)
+                except (RuntimeError, ValueError):
+                    continue
+            with self.lock:
+                self.answered[str(dataset.SOPInstanceUID)] = ""
+        if association is not None and association.is_established:
+            association.release()
+
+    def test_c_store(self) -> None:
+        """Every instance that was answered 0x0000 is there after SIGKILL, and no file besides."""
+        port = free_port()
+        self.server.stop()
+        self.server.configure(
+            SyncStorageArea=True, StableAge=600, DicomServerEnabled=True, DicomPort=port
+        )
+        self.server.start()
+        count = self.count // 4
+        work = [make_instance(n // 10, 1, n, 48) for n in range(count)]
+        threads = [threading.Thread(target=self.send, args=(port, work)) for _ in range(3)]
+        chance = random.Random(20261122)
+        for thread in threads:
+            thread.start()
+        for number in range(self.kills):
+            goal = count * (number + chance.random()) / (self.kills + 1)
+            while len(self.answered) < goal and any(thread.is_alive() for thread in threads):
+                time.sleep(0.002)
+            self.server.kill()
+            with self.lock:
+                answered = set(self.answered)
+            self.server.start()
+            self.assertEqual(set(), answered - self.stored_uids())
+        for thread in threads:
+            thread.join()
+        self.server.kill()
+        self.server.start()
+        self.assertEqual(set(self.answered), self.stored_uids())
+        self.assertEqual(count, len(self.stored_files()))
+
+    def stored_uids(self) -> set[str]:
+        """SOP instance UIDs of what can be read back."""
+        found = set()
+        for instance in self.server.json("GET", "/instances"):
+            status, _, body = self.server.request("GET", f"/instances/{instance}/file")
+            self.assertEqual(200, status)
+            found.add(str(dcmread(io.BytesIO(body)).SOPInstanceUID))
+        return found
+
     def stored_files(self) -> list[str]:
         """Names of the files of the storage area, and of spool files left behind."""
         found = []
@@ -106,7 +179,6 @@ class KillTests(unittest.TestCase):
     @staticmethod
     def members(content: bytes) -> list[tuple[str, int, int]]:
         """Name, size and CRC of each member of a ZIP that is whole."""
-        import io
         import zipfile
 
         archive = zipfile.ZipFile(io.BytesIO(content))
