@@ -17,12 +17,11 @@ from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.storage_commitment import Reference, StorageCommitmentReports
 from orthanc_tw.core.worklists import Worklists, WorklistSettings
-from orthanc_tw.index.gateway import Index
+from orthanc_tw.index.gateway import Index, ResourceRow
 from orthanc_tw.jobs.interface import JobRequest, JobsEngine
 from orthanc_tw.jobs.kinds.modality_store import MODALITY_STORE, store_parameters
 from orthanc_tw.jobs.kinds.modality_store_plan import Resource
 from orthanc_tw.jobs.kinds.storage_commitment import commitment_request
-from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.interface import (
     AssociationInfo,
     AssociationPool,
@@ -197,12 +196,15 @@ def _move(
         return StoreSession(exchange.pool, modality, exchange.store_settings, exchange.transcoder)
 
     def submit(
-        modality: RemoteModality, public_ids: Sequence[str], originator: MoveOriginator
+        modality: RemoteModality,
+        rows: Sequence[ResourceRow],
+        count: int,
+        originator: MoveOriginator,
     ) -> Deferred[str]:
         parameters = store_parameters(
             modality,
-            [Resource(public_id, ResourceType.INSTANCE) for public_id in public_ids],
-            len(public_ids),
+            [Resource(row.public_id, row.level) for row in rows],
+            count,
             local_aet=modality.local_aet or local_aet,
             permissive=True,
             originator=originator,

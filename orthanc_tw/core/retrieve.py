@@ -70,6 +70,19 @@ def retrieve(
     return index.read(read)
 
 
+def found_resources(
+    index: Index, level: ResourceType | None, keys: Mapping[int, str]
+) -> Deferred[tuple[list[ResourceRow], int]]:
+    """The resources themselves, see `retrieve`, and how many instances they have."""
+    query = _query(level, keys)
+
+    def read(tx: ReadTransaction) -> tuple[list[ResourceRow], int]:
+        rows = list(tx.find(query))
+        return rows, sum(tx.resource_statistics(row).count_instances for row in rows)
+
+    return index.read(read)
+
+
 def transfer_instances(tx: ReadTransaction, row: ResourceRow) -> Iterator[TransferInstance]:
     """The instances of a resource, those without a DICOM file left out."""
     after: str | None = None

@@ -405,6 +405,44 @@ class PynetdicomTests(Case):
         self.assertEqual(reasons, [0x0112, 0x0119])
 
 
+@unittest.skipUnless(dcmtk("storescp"), "peer missing: storescp")
+class AsynchronousTests(unittest.TestCase):
+    """A server without SynchronousCMove, and a storescp, which takes one association at a time."""
+
+    def test_move(self) -> None:
+        """The answer comes at once, and a job sends all, over as many associations as needed."""
+        port, sink_port = free_port(), free_port()
+        folder = Path(tempfile.mkdtemp(prefix="orthanc-tw-"))
+        self.addCleanup(shutil.rmtree, folder)
+        server = dicom_server(
+            port, SynchronousCMove=False, DicomModalities={"s": ["SINK", "127.0.0.1", sink_port]}
+        )
+        self.addCleanup(server.destroy)
+        for name in ("CT_small.dcm", "JPEG2000.dcm", "SC_rgb_rle.dcm", "liver_1frame.dcm"):
+            upload(server.url, (TEST_FILES / name).read_bytes())
+        path = dcmtk("storescp")
+        assert path is not None
+        sink = subprocess.Popen([path, "+xa", "+B", "-od", str(folder), str(sink_port)], cwd=folder)
+        self.addCleanup(sink.wait)
+        self.addCleanup(sink.terminate)
+        entity = AE("SINK")
+        entity.add_requested_context(StudyRootQueryRetrieveInformationModelMove)
+        association = entity.associate("127.0.0.1", port)
+        studies = [i.study_uid for i in stored_instances(server.url)]
+        query = identifier(QueryRetrieveLevel="STUDY", StudyInstanceUID=studies)
+        responses = association.send_c_move(
+            query, "SINK", StudyRootQueryRetrieveInformationModelMove
+        )
+        self.assertEqual([status.Status for status, _ in responses], [0])
+        association.release()
+        (job_id,) = get_json(f"{server.url}/jobs")
+        job = server.wait_for_job(job_id)
+        self.assertEqual((job["State"], job["Type"]), ("Success", "DicomModalityStore"))
+        self.assertEqual(job["Content"]["FailedInstancesCount"], 0)
+        self.assertEqual(job["Content"]["InstancesCount"], 4)
+        self.assertLess(job["EffectiveRuntime"], 5)
+
+
 class PermissionTests(unittest.TestCase):
     """A server that allows nothing but what its modalities may."""
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from orthanc_tw.core.retrieve import TransferInstance, retrieve
-from orthanc_tw.index.gateway import Index
+from orthanc_tw.core.retrieve import TransferInstance, found_resources, retrieve
+from orthanc_tw.index.gateway import Index, ResourceRow
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.net.errors import AssociationError, NoPresentationContext
 from orthanc_tw.net.interface import (
@@ -27,11 +27,13 @@ from orthanc_tw.storage.interface import Storage
 
 _log = Logger()
 _UPCOMING = 100
+# As Orthanc: PS3.4 would call it a success, which nobody who retrieves expects.
+_NOTHING = Reply(Status.CANNOT_UNDERSTAND, "No resource matches the identifier")
 # Who did not take so many associations, one after the other, is not asked for another one
 _MAXIMUM_REFUSALS = 2
 
-#: Submits a job that sends instances (public identifiers) to a modality.
-SubmitStore = Callable[[RemoteModality, Sequence[str], MoveOriginator], Deferred[str]]
+#: Submits a job that sends resources, with so many instances, to a modality.
+SubmitStore = Callable[[RemoteModality, Sequence[ResourceRow], int, MoveOriginator], Deferred[str]]
 
 
 class MoveHandler:
@@ -69,17 +71,18 @@ class MoveHandler:
                 Status.MOVE_DESTINATION_UNKNOWN,
                 f"No modality has the AET {request.move_destination}",
             )
-        instances = await retrieve(self._index, level_of(identifier), text_keys(identifier))
-        if not instances:
-            # As Orthanc: PS3.4 would call it a success, which nobody who retrieves expects.
-            return Reply(Status.CANNOT_UNDERSTAND, "No resource matches the identifier")
+        level, keys = level_of(identifier), text_keys(identifier)
         originator = MoveOriginator(request.association.calling_aet, request.message_id)
         if self._submit is not None:
-            if instances:
-                public_ids = [instance.public_id for instance in instances]
-                await self._submit(modality, public_ids, originator)
+            rows, count = await found_resources(self._index, level, keys)
+            if not count:
+                return _NOTHING
+            await self._submit(modality, rows, count, originator)
             # As in Orthanc: what was asked for is one operation, which is done.
             return Reply(Status.SUCCESS, remaining=0, completed=1, failed=0, warning=0)
+        instances = await retrieve(self._index, level, keys)
+        if not instances:
+            return _NOTHING
         counters = SubOperations(len(instances), request.transfer_syntax)
         transfer = _Transfer(self._sender(modality), self._storage, originator)
         try:

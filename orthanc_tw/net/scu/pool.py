@@ -34,10 +34,6 @@ class PoolSettings:
     maximum_length: int = 16384
 
 
-# Idle associations to one modality: many take but few at a time, whatever is proposed.
-_MOST_KEPT = 2
-
-
 @dataclass(frozen=True, slots=True)
 class _Key:
     modality: RemoteModality
@@ -108,6 +104,7 @@ class Associations:
             _cancel(found.closing)
             if found.association.is_open:
                 return found.association
+        self._release_others(key.modality)
         request = association_request(
             key.modality.aet, key.local_aet, key.proposals, self._settings.maximum_length
         )
@@ -157,21 +154,19 @@ class Associations:
         else:
             closing = self._clock.callLater(self._settings.close_delay_s, association.release)
             self._kept.setdefault(key, []).append(_Kept(association, closing))
-            self._make_room(key.modality)
 
-    def _make_room(self, modality: RemoteModality) -> None:
-        """Release the one that has been idle for longest, if a modality has too many of them."""
+    def _release_others(self, modality: RemoteModality) -> None:
+        """Release the idle associations to a modality: many take but one at a time."""
         peer = (modality.aet, modality.host, modality.port)
         idle = [
-            kept
+            kept.association
             for key, keys in self._kept.items()
             if (key.modality.aet, key.modality.host, key.modality.port) == peer
             for kept in keys
         ]
-        if len(idle) > _MOST_KEPT:
-            oldest = min(idle, key=lambda kept: kept.closing.getTime())
-            self._forget(oldest.association)
-            oldest.association.release()
+        for association in idle:
+            self._forget(association)
+            association.release()
 
     def close(self) -> Deferred[None]:
         """Release what is kept, abort what is in use."""

@@ -9,7 +9,9 @@ from pydicom import dcmread
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
+from orthanc_tw.index.gateway import ResourceRow
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.datasets import decode
 from orthanc_tw.net.errors import ConnectionRefused
 from orthanc_tw.net.interface import Command, InstanceFile, MoveOriginator, Reply, Status
@@ -306,12 +308,17 @@ class MoveTests(Case):
         submitted = []
 
         def submit(
-            modality: RemoteModality, public_ids: Sequence[str], originator: MoveOriginator
+            modality: RemoteModality,
+            rows: Sequence[ResourceRow],
+            count: int,
+            originator: MoveOriginator,
         ) -> Deferred[str]:
-            submitted.append((modality, len(public_ids), originator))
+            submitted.append((modality, [row.level for row in rows], count, originator))
             return succeed("job")
 
         reply = self.move(submit=submit, QueryRetrieveLevel="PATIENT", PatientID="98890234")
         self.assertEqual(reply.status, Status.SUCCESS)
-        self.assertEqual(submitted, [(self.target, 5, MoveOriginator("CALLER", 5))])
+        self.assertEqual(
+            submitted, [(self.target, [ResourceType.PATIENT], 5, MoveOriginator("CALLER", 5))]
+        )
         self.assertEqual((self.sender.sent, self.responder.replies), ([], []))
