@@ -18,12 +18,19 @@ from orthanc_tw.core.names import Names
 from orthanc_tw.core.requested import IndexedTags, Requested, requested_of
 from orthanc_tw.core.resource_json import resource_json
 from orthanc_tw.dicom.main_tag_json import format_main_tags
-from orthanc_tw.index.gateway import Index, ReadTransaction, ResourceRow, Statistics
+from orthanc_tw.index.gateway import (
+    Index,
+    ReadTransaction,
+    ResourceRecord,
+    ResourceRow,
+    Statistics,
+)
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
 
 #: A slice of rows after a public identifier, at most so many.
 Slice = Callable[[ReadTransaction, str | None, int], Sequence[ResourceRow]]
+_NOTHING_REQUESTED = Requested()
 Pages = AsyncIterator[list[JsonValue]]
 
 
@@ -154,16 +161,7 @@ class Browser:
                 return [], None
             records = tx.expand(found, view.parts(found[0].level))
             return [
-                (
-                    resource_json(record, view, self._names),
-                    requested_of(
-                        tx,
-                        record,
-                        view.requested,
-                        self._indexed,
-                        files_allowed=self._settings.files_allowed,
-                    ),
-                )
+                (resource_json(record, view, self._names), self._resolved(tx, record, view))
                 for record in records
             ], found[-1].public_id
 
@@ -172,6 +170,13 @@ class Browser:
             for answer, requested in found:
                 answer["RequestedTags"] = await self._requested(requested, view)
         return [answer for answer, _ in found], last
+
+    def _resolved(self, tx: ReadTransaction, record: ResourceRecord, view: View) -> Requested:
+        if not view.requested:
+            return _NOTHING_REQUESTED
+        return requested_of(
+            tx, record, view.requested, self._indexed, files_allowed=self._settings.files_allowed
+        )
 
     async def _requested(self, requested: Requested, view: View) -> Mapping[str, JsonValue]:
         values: JsonObject = dict(requested.values)
