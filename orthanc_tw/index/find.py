@@ -200,6 +200,13 @@ def _body(
     walks = walk is not None and (driver is None or walk.follows(driver))
     if walks and walk is not None:
         driver = walk.driver
+    return _join(query, constraints, driver, walks=walks)
+
+
+def _join(
+    query: FindQuery, constraints: Sequence[TagConstraint], driver: Driver | None, *, walks: bool
+) -> _Body:
+    """From the driver, or from the level in its order, to all levels that are asked about."""
     start = query.level if driver is None else driver.level
     # Where the query starts from below, its rows repeat; else what is below is only asked for.
     lower = [c for c in constraints if c.level > query.level] if start <= query.level else []
