@@ -20,12 +20,19 @@ from orthanc_tw.core.resource_json import resource_json
 from orthanc_tw.core.tag_warnings import TagWarnings
 from orthanc_tw.dicom.main_tag_json import format_main_tags
 from orthanc_tw.dicom.tags import UserDictionary
-from orthanc_tw.index.gateway import Index, ReadTransaction, ResourceRow, Statistics
+from orthanc_tw.index.gateway import (
+    Index,
+    ReadTransaction,
+    ResourceRecord,
+    ResourceRow,
+    Statistics,
+)
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
 
 #: A slice of rows after a public identifier, at most so many.
 Slice = Callable[[ReadTransaction, str | None, int], Sequence[ResourceRow]]
+_NOTHING_REQUESTED = Requested()
 Pages = AsyncIterator[list[JsonValue]]
 
 
@@ -166,13 +173,7 @@ class Browser:
             return [
                 (
                     resource_json(record, view, self._names, self._indexed.dictionary),
-                    requested_of(
-                        tx,
-                        record,
-                        view.requested,
-                        self._indexed,
-                        files_allowed=self._settings.files_allowed,
-                    ),
+                    self._resolved(tx, record, view),
                 )
                 for record in records
             ], found[-1].public_id
@@ -184,6 +185,13 @@ class Browser:
                     self._warnings.tell(requested)
                 answer["RequestedTags"] = await self._requested(requested, view)
         return [answer for answer, _ in found], last
+
+    def _resolved(self, tx: ReadTransaction, record: ResourceRecord, view: View) -> Requested:
+        if not view.requested:
+            return _NOTHING_REQUESTED
+        return requested_of(
+            tx, record, view.requested, self._indexed, files_allowed=self._settings.files_allowed
+        )
 
     async def _requested(self, requested: Requested, view: View) -> Mapping[str, JsonValue]:
         values: JsonObject = dict(requested.values)

@@ -14,11 +14,19 @@ from orthanc_tw.core.ordering import order_values, sorted_rows
 from orthanc_tw.core.requested import computed_value, first_instance
 from orthanc_tw.core.search import Criteria, Search
 from orthanc_tw.dicom.requested_tags import computed_tag
-from orthanc_tw.index.gateway import Attachment, FindQuery, Index, ReadTransaction, ResourceRow
+from orthanc_tw.index.gateway import (
+    Attachment,
+    ExpandParts,
+    FindQuery,
+    Index,
+    ReadTransaction,
+    ResourceRow,
+)
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import ContentType
 
+_METADATA = ExpandParts(children=False, attachments=False, labels=False)
 Candidate = tuple[ResourceRow, Attachment | None]
 
 
@@ -221,14 +229,7 @@ def _filtered(
 ) -> list[Candidate]:
     """Apply what the index does not, but its rows can tell."""
     candidates: list[Candidate] = []
-    for row in rows:
-        if criteria.metadata:
-            metadata = tx.metadata(row.internal_id)
-            if not all(
-                number in metadata and matcher.matches(metadata[number].value)
-                for number, matcher in criteria.metadata.items()
-            ):
-                continue
+    for row in _with_metadata(tx, rows, criteria) if criteria.metadata else rows:
         if not all(
             (value := _computed(tx, row, tag)) is not None and matcher.matches(value)
             for tag, matcher in criteria.computed.items()
@@ -241,6 +242,19 @@ def _filtered(
                 file = tx.attachment(instance.internal_id, ContentType.DICOM)
         candidates.append((row, file))
     return candidates
+
+
+def _with_metadata(
+    tx: ReadTransaction, rows: Sequence[ResourceRow], criteria: Criteria
+) -> list[ResourceRow]:
+    return [
+        row
+        for row, record in zip(rows, tx.expand(rows, _METADATA), strict=True)
+        if all(
+            number in record.metadata and matcher.matches(record.metadata[number].value)
+            for number, matcher in criteria.metadata.items()
+        )
+    ]
 
 
 def _computed(tx: ReadTransaction, row: ResourceRow, tag: int) -> str | None:

@@ -12,8 +12,9 @@ and times are arguments.
   takes whatever waits into one transaction (`group`), a savepoint each, and tells all of them
   after the one commit, for the fsync is what they wait for. A few read, each over a snapshot
   of the write-ahead log, so that neither side waits for the other.
-- `read_transaction` and `write_transaction` are the operations; `store`, `deletion`, `find`,
-  `expand`, `changes` and `jobs` have the statements that need a page of their own.
+- `read_transaction` and `write_transaction` are the operations; `store`, `deletion`, `find` (with
+  `constraints` and `find_order`), `expand`, `changes`, `exports` and `jobs` have the statements
+  that need a page of their own.
 
 Why the tables are as they are, with 10 million instances in mind:
 
@@ -28,7 +29,10 @@ Why the tables are as they are, with 10 million instances in mind:
   for it again behind the reactor thread: an instance is written by one INSERT into the view
   ``new_instances``, whose trigger does the rest, and short lists are fetched as one JSON text.
 - Totals are kept (``counters``, and in each patient, study and series), not counted.
-- Lists are ordered by public identifier and paged by key.
+- Lists are ordered by public identifier and paged by key. A page by number is found by ``ranks``,
+  which counts the resources under each of the 4096 beginnings that identifiers can have: triggers
+  keep it, so that it cannot differ from ``resources``.
+- The newest studies have an index (``studies_by_update``), since that is what browsers ask for.
 - Nothing is only in memory: what is unstable, the order of recycling and the numbers of changes
   and jobs go on after a restart.
 """

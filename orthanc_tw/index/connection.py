@@ -19,6 +19,8 @@ class IndexSettings:
     :ivar directory: folder of the database (``IndexDirectory``); must exist
     :ivar readers: number of reader threads, each with a connection
     :ivar cache_size_kib: page cache of each connection, in KiB
+    :ivar mmap_bytes: how much of the file readers map into memory, which saves the copies of
+        pages that do not fit into the cache
     :ivar busy_timeout_s: how long a connection waits for a lock, in seconds
     :ivar checkpoint_pages: pages of 4 KiB in the write-ahead log that start a check-point
     :ivar maximum_group: most write functions that share one transaction
@@ -27,6 +29,7 @@ class IndexSettings:
     directory: str
     readers: int = 2
     cache_size_kib: int = 32768
+    mmap_bytes: int = 1 << 31
     busy_timeout_s: float = 10.0
     checkpoint_pages: int = 8000
     maximum_group: int = 256
@@ -71,6 +74,7 @@ def connect(path: str, settings: IndexSettings, *, writer: bool = False) -> sqli
         connection.execute("PRAGMA journal_size_limit = 67108864")
     else:
         connection.execute("PRAGMA query_only = ON")
+        connection.execute(f"PRAGMA mmap_size = {int(settings.mmap_bytes)}").fetchone()
     return connection
 
 

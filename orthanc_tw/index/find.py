@@ -200,15 +200,28 @@ def _body(
     walks = walk is not None and (driver is None or walk.follows(driver))
     if walks and walk is not None:
         driver = walk.driver
+    return _join(query, constraints, driver, walks=walks)
+
+
+def _join(
+    query: FindQuery, constraints: Sequence[TagConstraint], driver: Driver | None, *, walks: bool
+) -> _Body:
+    """From the driver, or from the level in its order, to all levels that are asked about."""
     start = query.level if driver is None else driver.level
     # Where the query starts from below, its rows repeat; else what is below is only asked for.
     lower = [c for c in constraints if c.level > query.level] if start <= query.level else []
     joined = [c for c in constraints if c not in lower]
-    levels = [start, query.level, *(c.level for c in joined)]
+    # What the driver answers need not be asked again.
+    left = [
+        c
+        for c in joined
+        if driver is None or driver.constraint is not c or driver.constraint.case_sensitive
+    ]
+    levels_beside = [query.level, *(c.level for c in left)]
     conditions: list[str] = []
     tail: list[object] = []
     if query.parent is not None:
-        levels.append(query.parent[0])
+        levels_beside.append(query.parent[0])
         conditions.append(f"r{int(query.parent[0])}.public_id = ?")
         tail.append(query.parent[1])
     parameters: list[object] = []
@@ -218,13 +231,16 @@ def _body(
         conditions.append(f"{alias}.level = ?")
         tail.append(int(start))
     else:
-        sql = f"FROM ({driver.sql}) d CROSS JOIN resources {alias}"
-        sql += f" ON {alias}.internal_id = d.internal_id"
+        sql = f"FROM ({driver.sql}) d CROSS JOIN resources"
+        if start < query.level and min(levels_beside) > start:
+            # Nothing more is asked of the resources to start from than their children.
+            start = ResourceType(start + 1)
+            sql += f" r{int(start)} ON r{int(start)}.parent_id = d.internal_id"
+        else:
+            sql += f" {alias} ON {alias}.internal_id = d.internal_id"
         parameters += driver.parameters
-    sql += _joins(start, max(levels), min(levels))
-    for constraint in joined:
-        if driver is not None and driver.constraint is constraint and not constraint.case_sensitive:
-            continue
+    sql += _joins(start, max(levels_beside), min(start, *levels_beside))
+    for constraint in left:
         condition, more = tag_filter(constraint)
         conditions.append(condition)
         tail += more
@@ -237,7 +253,7 @@ def _body(
         conditions += labels
         tail += more
     where = " AND ".join(conditions)
-    repeats = max(levels) > query.level
+    repeats = max(start, *levels_beside) > query.level
     return _Body(f"{sql} WHERE {where or '1 = 1'}", (*parameters, *tail), repeats, walks)
 
 
@@ -256,7 +272,9 @@ def find_statement(
         index = order_walk(connection, query, total, trigrams=trigrams)
     body = _body(connection, query, trigrams, index)
     alias = f"r{int(query.level)}"
-    columns = f"{alias}.internal_id, {alias}.public_id, {alias}.level, {alias}.parent_id"
+    # The level as a number: the indexes by parent then have all that is asked for.
+    level = int(query.level)
+    columns = f"{alias}.internal_id, {alias}.public_id, {level} AS level, {alias}.parent_id"
     order = f"{alias}.public_id"
     keys = order_columns(query, walks=body.walks)
     if keys:

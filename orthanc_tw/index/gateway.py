@@ -22,7 +22,12 @@ from twisted.python.failure import Failure
 
 from orthanc_tw.index.archive_tree import ArchiveInstance as ArchiveInstance
 from orthanc_tw.index.archive_tree import ArchiveTree as ArchiveTree
+from orthanc_tw.index.export_row import Export as Export
+from orthanc_tw.index.export_row import ExportsPage as ExportsPage
 from orthanc_tw.index.job_row import JobRow as JobRow
+from orthanc_tw.index.query import FindQuery as FindQuery
+from orthanc_tw.index.query import OrderKey as OrderKey
+from orthanc_tw.index.query import TagConstraint as TagConstraint
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import (
     ChangeType,
@@ -89,31 +94,6 @@ class ChangesPage:
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
-    """A row of ``/exports``. ``date`` is UTC, ``YYYYMMDDTHHMMSS``; an identifier is '' where the
-    resource has none. ``seq`` is given by the index.
-    """
-
-    seq: int
-    level: ResourceType
-    public_id: str
-    remote_modality: str
-    date: str
-    patient_id: str
-    study_instance_uid: str = ""
-    series_instance_uid: str = ""
-    sop_instance_uid: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportsPage:
-    """One answer of ``/exports``: rows oldest first."""
-
-    exports: Sequence[Export]
-    done: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Statistics:
     """Counters of the whole index, or of one resource (its own level and above count 1)."""
 
@@ -160,63 +140,6 @@ class ExpandParts:
     attachments: bool = True
     labels: bool = True
     ancestors: frozenset[ResourceType] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class TagConstraint:
-    """A constraint on one main DICOM tag of ``level`` (the level that owns the tag).
-
-    Exactly one kind of matching: ``values`` (equality with any of them; list matching),
-    ``wildcard`` (PS3.4 C.2.2.2.4, ``*`` and ``?``), or ``lower``/``upper`` (range, inclusive).
-    Values are already normalized by the caller if ``case_sensitive`` is false.
-    """
-
-    tag: str
-    level: ResourceType
-    case_sensitive: bool
-    values: Sequence[str] = ()
-    wildcard: str | None = None
-    lower: str | None = None
-    upper: str | None = None
-    mandatory: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class OrderKey:
-    """One criterion of ``OrderBy``: a tag ``gggg,eeee`` or the number of a metadata.
-
-    A tag is that of the resource itself or of its nearest ancestor that has it.
-
-    :ivar cast: ``Text``, ``Int`` or ``Float``
-    :ivar level: the one level that keeps the tag, None if there are several or none
-    """
-
-    tag: str | None
-    metadata: int | None
-    cast: str
-    descending: bool
-    level: ResourceType | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class FindQuery:
-    """What the index alone can answer of ``/tools/find``.
-
-    Ordered by ``order`` and then by arrival, or by public identifier if there is none.
-    ``after`` is the key to page by: only identifiers greater than it. ``since`` is
-    Orthanc's offset, counted after the constraints. ``limit`` 0 is no limit.
-    ``parent`` restricts to descendants of a public identifier at the given level.
-    """
-
-    level: ResourceType
-    constraints: Sequence[TagConstraint] = ()
-    labels: Sequence[str] = ()
-    labels_constraint: str = "All"
-    parent: tuple[ResourceType, str] | None = None
-    order: Sequence[OrderKey] = ()
-    after: str | None = None
-    since: int = 0
-    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
+import msgspec
+
 from orthanc_tw.index import archive as archive_sql
 from orthanc_tw.index import changes as changes_sql
 from orthanc_tw.index import expand as expand_sql
@@ -197,7 +199,7 @@ class SqliteReadTransaction:
     def _place(self, level: ResourceType, since: int) -> tuple[str, int] | None:
         """Where to begin, and how many to pass over from there, to have passed over ``since``."""
         (text,) = self._execute(_AMOUNTS, (int(level),)).fetchone()
-        totals = list(accumulate(json.loads(text)))
+        totals = list(accumulate(msgspec.json.decode(text, type=list[int])))
         place = bisect_right(totals, since)
         if place == len(totals):
             return None

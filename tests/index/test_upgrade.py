@@ -7,6 +7,7 @@ import re
 import sqlite3
 from pathlib import Path
 
+from orthanc_tw.index import read_transaction
 from orthanc_tw.index.connection import has_trigrams, library_has_trigrams
 from orthanc_tw.index.gateway import (
     ExpandParts,
@@ -153,6 +154,16 @@ class UpgradeTests(SqliteCase):
         prepare(fresh, load_schema(), lambda: "u")
         upgraded = os.path.join(self.directory, FILE_NAME)
         self.assertEqual(tables(upgraded), tables(fresh))
+
+    def test_ranks(self) -> None:
+        """Pages by number count what was there before the upgrade."""
+        self.patch(read_transaction, "_SKIPPED", 0)
+        for level, count in zip(ResourceType, (2, 3, 4, 4), strict=True):
+            whole = self.read(lambda tx, x=level: tx.page(x))
+            self.assertEqual(len(whole), count)
+            for since in range(count + 1):
+                page = self.read(lambda tx, x=level, s=since: tx.page(x, since=s, limit=9))
+                self.assertEqual(list(page), list(whole[since:]))
 
     def test_copy_and_version(self) -> None:
         """The old file is kept beside the new one, whole; the trigram index is there."""
