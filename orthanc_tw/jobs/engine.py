@@ -140,6 +140,11 @@ class JobsEngineService(Service):
         Service.startService(self)
         self._loading = Deferred.fromCoroutine(self._load()).addErrback(self._not_loaded)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the saved jobs are loaded."""
+        return self._started is True
+
     def when_ready(self) -> Deferred[None]:
         """Fires when the saved jobs are loaded; fails if they cannot be."""
         if self._started is True:
