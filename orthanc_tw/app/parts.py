@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Cooperator
+from twisted.logger import LogLevel
 
 from orthanc_tw.app import dicom_services, jobs_settings, settings
 from orthanc_tw.app.dicom_client import (
@@ -174,6 +175,7 @@ def make_parts(
         cooperator=Cooperator(),
         in_thread=in_thread,
         random=random.random,
+        is_logged=lambda: log_levels.shows(LogLevel.info, "jobs"),
         job_ended=metrics.job_ended,
         labelled=lambda public_ids, labels: index.read(
             lambda tx: tx.labelled_resources(public_ids, labels)

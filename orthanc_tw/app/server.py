@@ -169,17 +169,14 @@ class Server(MultiService):
         if not self._configuration.boolean("ReadOnly"):
             sweeping = sweep(parts.storage, self._index, self.in_thread)
             sweeping.addErrback(partial(self._log.failure, "Sweeping the storage area"))
-        # Nobody may ask for a job that is known, but not yet to the engine.
+        # Requests about jobs wait for these by themselves.
         self._ready = parts.engine.when_ready()
-        self._ready.addCallback(lambda _: self._accept())
-
-    def _accept(self) -> None:
         if self._listening is not None:
             self._listening.accept()
             self._dicom.accept()
 
     def when_started(self) -> Deferred[None]:
-        """Fires when requests are answered; fails if the jobs cannot be loaded."""
+        """Fires when the jobs are loaded; fails if they cannot be. Others are answered before."""
         waiting: Deferred[None] = Deferred()
         self._ready.chainDeferred(waiting)
         return waiting

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Cooperator
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -22,7 +22,8 @@ from orthanc_tw.jobs.folders import JobFolders
 from orthanc_tw.jobs.intake import JobIntake
 from orthanc_tw.jobs.interface import JobKind, JobRequest, JobResult, Output
 from orthanc_tw.jobs.ledger import JobLedger
-from orthanc_tw.jobs.loading import load_jobs
+from orthanc_tw.jobs.loading import load_jobs, restore_history
+from orthanc_tw.jobs.output_keeper import OutputKeeper
 from orthanc_tw.jobs.query import JobPage, JobQuery
 from orthanc_tw.jobs.quota import OutputsQuota
 from orthanc_tw.jobs.record import JobEntry
@@ -41,9 +42,6 @@ T = TypeVar("T")
 
 _log = Logger()
 
-# Longest time between two looks at the age of outputs, seconds.
-_SWEEP_INTERVAL_S = 60.0
-
 
 class JobsEngineService(Service):
     """`orthanc_tw.jobs.interface.JobsEngine` as a service.
@@ -55,6 +53,7 @@ class JobsEngineService(Service):
     :param make_id: ids of new jobs, random UUIDs in their usual text form
     :param now_s: the time of day, POSIX seconds
     :param random: between 0 and 1, for the jitter of delays
+    :param is_logged: whether the log shows information: every change of state is some
     :param job_ended: told of each job that has ended: type, ``success``, ``failure`` or
         ``cancelled``, seconds that it ran, and seconds from submission to its first run
     :param labelled: for lists of jobs about resources with a label; by default none has any
@@ -74,6 +73,7 @@ class JobsEngineService(Service):
         make_id: Callable[[], str],
         now_s: Callable[[], float],
         random: Callable[[], float] = lambda: 0.5,
+        is_logged: Callable[[], bool] = lambda: True,
         job_ended: JobEnded = lambda kind, outcome, duration_s, waiting_s: None,
         labelled: Labelled = lambda public_ids, labels: succeed(()),
     ) -> None:
@@ -122,12 +122,15 @@ class JobsEngineService(Service):
             left_queue=self._intake.admission.update,
             changed=self._changed,
         )
+        self._outputs = OutputKeeper(
+            self._registry, self._ledger, clock, now_s, settings.outputs.age_s, self._changed
+        )
+        self._is_logged = is_logged
         self._observers: list[Callable[[str], None]] = []
         self._started: bool | Failure = False
         self._stopping = False
         self._loading: Deferred[None] = succeed(None)
         self._ready: list[Deferred[Any]] = []
-        self._sweeping: IDelayedCall | None = None
 
     def register(self, kind: JobKind) -> None:
         """Add a type of job, before the service starts."""
@@ -138,7 +141,14 @@ class JobsEngineService(Service):
     def startService(self) -> None:
         """Load the saved jobs, then run jobs."""
         Service.startService(self)
+        for name in sorted(set(self._settings.retries) - set(self._kinds)):
+            _log.warn("JobsRetry names a type of job that there is not: {name}", name=name)
         self._loading = Deferred.fromCoroutine(self._load()).addErrback(self._not_loaded)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the saved jobs are loaded."""
+        return self._started is True
 
     def when_ready(self) -> Deferred[None]:
         """Fires when the saved jobs are loaded; fails if they cannot be."""
@@ -161,11 +171,10 @@ class JobsEngineService(Service):
         for entry in entries:
             self._intake.submitted = max(self._intake.submitted, entry.order)
             self._registry.add(entry)
-        self._restore_history(entries)
+        restore_history(entries, self._registry, self._ledger)
         self._started = True
         if not self._stopping:
-            if self._settings.outputs.age_s:
-                self._sweep_outputs()
+            self._outputs.start()
             self._scheduler.start()
             for entry in entries:
                 if entry.state is JobState.PENDING:
@@ -173,21 +182,6 @@ class JobsEngineService(Service):
                     self._registry.enqueue(entry)
                     self._scheduler.wake()
         fire(self._ready, None)
-
-    def _restore_history(self, entries: Iterable[JobEntry]) -> None:
-        ended = [entry for entry in entries if entry.state.is_final]
-        for entry in sorted(ended, key=lambda entry: (entry.completed_s or 0.0, entry.order)):
-            if entry.outputs:
-                for other in self._registry.outputs.keep(entry):
-                    self._forget(self._ledger.drop_outputs(other, list(other.outputs)))
-            self._forget(self._ledger.discard(self._registry.ended(entry)))
-
-    def _sweep_outputs(self) -> None:
-        for entry in self._registry.outputs.expired(self._now_s()):
-            self._forget(self._ledger.drop_outputs(entry, list(entry.outputs)))
-            self._changed(entry)
-        interval_s = min(max(self._settings.outputs.age_s / 4, 1.0), _SWEEP_INTERVAL_S)
-        self._sweeping = self._clock.callLater(interval_s, self._sweep_outputs)
 
     def _not_loaded(self, failure: Failure) -> None:
         _log.failure("The saved jobs could not be loaded: no job will run", failure)
@@ -198,8 +192,7 @@ class JobsEngineService(Service):
         """Let the steps under way end (within the grace), save every row."""
         Service.stopService(self)
         self._stopping = True
-        if self._sweeping is not None and self._sweeping.active():
-            self._sweeping.cancel()
+        self._outputs.stop()
         error = _stopping_error()
         self._intake.admission.close(error)
         running = [entry.run for entry in self._registry if entry.run is not None]
@@ -366,21 +359,12 @@ class JobsEngineService(Service):
     def output(self, job_id: str, key: str) -> Output | None:
         """A file that an ended job has left, or None."""
         entry = self._registry.get(job_id)
-        stored = None if entry is None else entry.outputs.get(key)
-        if entry is None or stored is None or entry.state is not JobState.SUCCESS:
-            return None
-        self._registry.outputs.used(entry)
-        return stored.as_output(self._ledger.folders.path(job_id))
+        return None if entry is None else self._outputs.output(entry, key)
 
     def delete_output(self, job_id: str, key: str) -> Deferred[bool]:
         """Remove a file that an ended job has left. False if there is none such."""
         entry = self._registry.get(job_id)
-        if entry is None or key not in entry.outputs or entry.state is not JobState.SUCCESS:
-            return succeed(False)
-        dropped = self._ledger.drop_outputs(entry, [key])
-        if not entry.outputs:
-            self._registry.outputs.gone(entry)
-        return dropped.addCallback(lambda _: True)
+        return succeed(False) if entry is None else self._outputs.delete(entry, key)
 
     # Between them
 
@@ -398,7 +382,8 @@ class JobsEngineService(Service):
         self._scheduler.wake()
 
     def _changed(self, entry: JobEntry) -> None:
-        _log.info("Job {job_id}: {state}", job_id=entry.job_id, state=entry.state.value)
+        if self._is_logged():
+            _log.info("Job {job_id}: {state}", job_id=entry.job_id, state=entry.state.value)
         for observer in list(self._observers):
             self._tell(observer, entry.job_id)
 
@@ -408,10 +393,6 @@ class JobsEngineService(Service):
             observer(job_id)
         except Exception:
             _log.failure("An observer of the jobs failed")
-
-    @staticmethod
-    def _forget(deferred: Deferred[Any]) -> None:
-        deferred.addErrback(lambda failure: _log.failure("Old jobs could not be removed", failure))
 
 
 def _stopping_error() -> OrthancError:

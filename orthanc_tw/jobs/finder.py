@@ -24,6 +24,8 @@ Labelled = Callable[[Sequence[str], Sequence[str]], Deferred[Collection[str]]]
 
 # How many jobs are looked at in one turn of the reactor: a few milliseconds.
 _SLICE = 2000
+# Of how many resources it is kept whether they have the labels of a query.
+_KNOWN = 20_000
 
 
 class JobFinder:
@@ -63,9 +65,10 @@ class JobFinder:
     async def _by_id(self, query: JobQuery, after: str | None) -> list[JobEntry]:
         """One more than the limit, if there are as many."""
         found: list[JobEntry] = []
+        known: dict[str, bool] = {}
         while True:
             entries = self._registry.slice(after, _SLICE, descending=query.descending)
-            found += await self._matching(query, entries)
+            found += await self._matching(query, entries, known)
             if len(entries) < _SLICE or 0 < query.limit < len(found):
                 return found
             after = entries[-1].job_id
@@ -84,10 +87,11 @@ class JobFinder:
 
         best = heapq.nlargest if query.descending else heapq.nsmallest
         runs: list[list[JobEntry]] = []
+        known: dict[str, bool] = {}
         for entries in _slices(self._registry.entries()):
             if runs:
                 await self._next_turn()
-            some = await self._matching(query, [one for one in entries if is_after(one)])
+            some = await self._matching(query, [one for one in entries if is_after(one)], known)
             if wanted:
                 runs = [best(wanted, chain(*runs, some), key=key)]
             else:
@@ -100,7 +104,10 @@ class JobFinder:
                 await self._next_turn()
         return found
 
-    async def _matching(self, query: JobQuery, entries: Sequence[JobEntry]) -> list[JobEntry]:
+    async def _matching(
+        self, query: JobQuery, entries: Sequence[JobEntry], known: dict[str, bool]
+    ) -> list[JobEntry]:
+        """Those that the filters let through; ``known`` is what is known of the labels."""
         states, kinds = query.states, query.kinds
         found = [
             entry
@@ -109,18 +116,25 @@ class JobFinder:
         ]
         if not query.labels or not found:
             return found
-        touched = [self._resources(entry) for entry in found]
-        public_ids = list(dict.fromkeys(chain(*touched)))
-        labelled = set(await self._labelled(public_ids, list(query.labels)))
-        return [
-            entry
-            for entry, resources in zip(found, touched, strict=True)
-            if not labelled.isdisjoint(resources)
+        touching = {
+            name: kind.resources
+            for name, kind in self._kinds.items()
+            if isinstance(kind, TouchesResources)
+        }
+        touched = [
+            (entry, touching[entry.kind](entry.parameters))
+            for entry in found
+            if entry.kind in touching
         ]
-
-    def _resources(self, entry: JobEntry) -> Sequence[str]:
-        kind = self._kinds.get(entry.kind)
-        return kind.resources(entry.parameters) if isinstance(kind, TouchesResources) else ()
+        asked = dict.fromkeys(chain(*(resources for _, resources in touched)))
+        unknown = [public_id for public_id in asked if public_id not in known]
+        if len(known) > _KNOWN:
+            known.clear()
+            unknown = list(asked)
+        if unknown:
+            labelled = set(await self._labelled(unknown, list(query.labels)))
+            known.update((public_id, public_id in labelled) for public_id in unknown)
+        return [entry for entry, resources in touched if any(known[one] for one in resources)]
 
     def _next_turn(self) -> Deferred[None]:
         return deferLater(self._clock, 0, lambda: None)

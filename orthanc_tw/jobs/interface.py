@@ -185,6 +185,15 @@ class JobResult:
 class JobsEngine(Protocol):
     """What the routes see of the engine (reactor thread)."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the saved jobs are loaded."""
+        ...
+
+    def when_ready(self) -> Deferred[None]:
+        """Fires when they are; fails if they cannot be."""
+        ...
+
     def submit(self, request: JobRequest) -> Deferred[str]:
         """Queue a job; fires with its id once its row is durable."""
         ...

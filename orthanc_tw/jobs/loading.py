@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -10,7 +10,9 @@ from twisted.logger import Logger
 
 from orthanc_tw.index.gateway import JobRow
 from orthanc_tw.jobs.folders import JobFolders
+from orthanc_tw.jobs.ledger import JobLedger
 from orthanc_tw.jobs.record import JobEntry, from_row
+from orthanc_tw.jobs.registry import JobsRegistry
 from orthanc_tw.jobs.store import JobStore
 
 _log = Logger()
@@ -74,3 +76,17 @@ def _entry(row: JobRow) -> JobEntry | None:
         # One unreadable row is no reason not to start.
         _log.failure("The saved job {job_id} cannot be read", job_id=row.job_id)
         return None
+
+
+def restore_history(entries: Iterable[JobEntry], registry: JobsRegistry, ledger: JobLedger) -> None:
+    """Put ended jobs into the history in the order of their end; what is too much goes."""
+    ended = [entry for entry in entries if entry.state.is_final]
+    for entry in sorted(ended, key=lambda entry: (entry.completed_s or 0.0, entry.order)):
+        if entry.outputs:
+            for other in registry.outputs.keep(entry):
+                _forget(ledger.drop_outputs(other, list(other.outputs)))
+        _forget(ledger.discard(registry.ended(entry)))
+
+
+def _forget(deferred: Deferred[Any]) -> None:
+    deferred.addErrback(lambda failure: _log.failure("Old jobs could not be removed", failure))

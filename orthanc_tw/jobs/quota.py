@@ -62,6 +62,12 @@ class OutputsQuota:
             return True
         return 0 < limits.size_bytes < self._size_bytes and len(self._entries) > 1
 
+    def resized(self, entry: JobEntry) -> None:
+        """A job has less outputs than before."""
+        size = sum(output.size_bytes for output in entry.outputs.values())
+        self._size_bytes += size - self._sizes[entry.job_id]
+        self._sizes[entry.job_id] = size
+
     def used(self, entry: JobEntry) -> None:
         """Somebody reads an output: it becomes the last to go."""
         if entry.job_id in self._entries:

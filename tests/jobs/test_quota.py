@@ -96,6 +96,23 @@ class OutputsQuotaTests(SynchronousTestCase):
         self.successResultOf(bench.engine.delete_output(ids[1], "f"))
         self.assertEqual(bench.engine._registry.outputs.size_bytes, 0)
 
+    def test_one_of_several(self) -> None:
+        """Without one of its outputs a job counts with the size of the others."""
+
+        def leaves_two(job: ScriptedJob) -> Iterator[Any]:
+            yield from leaves(job)
+            path = os.path.join(job.context.folder, "g")
+            with open(path, "wb") as file:
+                file.write(b"123")
+            job.context.outputs["g"] = Output(path, "x/y", "g")
+
+        bench = Bench(self.mktemp(), Scripted(leaves_two), outputs=OutputLimits(9, 100))
+        job_id = bench.submit("Scripted", bytes=50)
+        self.assertEqual(bench.engine._registry.outputs.size_bytes, 53)
+        self.successResultOf(bench.engine.delete_output(job_id, "f"))
+        self.assertEqual(bench.engine._registry.outputs.size_bytes, 3)
+        self.assertIsNotNone(bench.engine.output(job_id, "g"))
+
     def test_bad_limits(self) -> None:
         """Negative ones are refused."""
         for bad in ({"count": -1}, {"size_bytes": -1}, {"age_s": -1.0}):

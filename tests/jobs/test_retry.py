@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail
+from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.describe import job_time
@@ -187,3 +188,13 @@ class InterruptionTests(SynchronousTestCase):
         steps[-1].callback(None)
         bench.pump.run()
         self.assertEqual(bench.state(patient), "Paused")
+
+
+class ConfigurationTests(SynchronousTestCase):
+    def test_unknown_type(self) -> None:
+        """A type in ``JobsRetry`` that there is not is warned about, and does no harm."""
+        with capturedLogs() as events:
+            bench = Bench(self.mktemp(), Held(), retries={"Nobody": RetryPolicy()})
+        warnings = [event for event in events if event["log_level"] is LogLevel.warn]
+        self.assertEqual([event["name"] for event in warnings], ["Nobody"])
+        self.assertEqual(bench.state(bench.submit()), "Running")

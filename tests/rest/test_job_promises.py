@@ -264,3 +264,35 @@ class PromisesTests(SynchronousTestCase):
         self.assertEqual(server.state(job_id), "Running")
         server.go()
         self.assertEqual(server.state(job_id), "Success")
+
+    def test_while_the_saved_jobs_are_loaded(self) -> None:
+        """Requests about jobs wait until all are loaded: none is said to be unknown meanwhile."""
+        first = self.server(concurrent_jobs=1)
+        job_id = first.submit()
+        self.successResultOf(first.stop())
+        loading: Deferred[None] = Deferred()
+        self.patch(IndexJobStore, "load", _after(loading, IndexJobStore.load))
+        again = self.server(concurrent_jobs=1)
+        calls = [
+            again.begin("GET", "/jobs"),
+            again.begin("GET", f"/jobs/{job_id}"),
+            again.begin("POST", f"/jobs/{job_id}/pause"),
+            again.begin("GET", f"/jobs/{job_id}/failed-instances"),
+        ]
+        self.assertEqual([call.received() for call in calls], [b""] * 4)
+        gone = again.begin("GET", "/jobs")
+        gone.hang_up()
+        loading.callback(None)
+        again.bench.pump.run()
+        answers = [call.answer() for call in calls]
+        self.assertEqual([answer.status for answer in answers], [200] * 4)
+        self.assertEqual(answers[0].json(), [job_id])
+
+
+def _after(gate: Deferred[None], load: Any) -> Any:
+    def later(*args: Any) -> Deferred[Any]:
+        opened: Deferred[Any] = Deferred()
+        gate.chainDeferred(opened)
+        return opened.addCallback(lambda _: load(*args))
+
+    return later

@@ -23,6 +23,7 @@ from orthanc_tw.jobs.query import JobPage, JobQuery
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.jobs import JobState
 from orthanc_tw.rest.http import Body, Route
+from orthanc_tw.rest.job_loading import once_loaded
 from orthanc_tw.rest.spec import STRING, Spec
 from orthanc_tw.rest.streaming import Streamer
 
@@ -61,6 +62,9 @@ class JobEventsRoutes:
 
     def routes(self) -> Iterable[Route]:
         """See `RouteProvider`."""
+        return once_loaded(self._engine, self._routes())
+
+    def _routes(self) -> Iterable[Route]:
         # Hot since "/jobs/<job_id>" is: of hot routes the most specific wins.
         yield Route("GET", "/jobs/events", self._listen, "Follow jobs", hot=True, spec=_EVENTS)
 

@@ -16,6 +16,7 @@ from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.rest.errors import BareError, set_status
 from orthanc_tw.rest.http import Route, json_body, text_body
+from orthanc_tw.rest.job_loading import once_loaded
 from orthanc_tw.rest.ranges import standard_range
 from orthanc_tw.rest.spec import BINARY, STRING, Spec, answer, array, json_spec, text_spec
 from orthanc_tw.rest.streaming import Streamer, set_filename
@@ -38,6 +39,9 @@ class JobOutputRoutes:
 
     def routes(self) -> Iterable[Route]:
         """See `RouteProvider`."""
+        return once_loaded(self._engine, self._routes())
+
+    def _routes(self) -> Iterable[Route]:
         for method, path, handler, summary, spec in (
             ("GET", "failed-instances", self._failed, "List failed instances of job", _FAILED),
             ("GET", "<key>", self._get, "Get job output", _OUTPUT),

@@ -24,6 +24,7 @@ from orthanc_tw.rest.http import (
     json_body,
     text_body,
 )
+from orthanc_tw.rest.job_loading import once_loaded
 from orthanc_tw.rest.job_query import parse_job_query, set_next_page
 from orthanc_tw.rest.json_list import json_list
 from orthanc_tw.rest.spec import (
@@ -88,6 +89,9 @@ class JobsRoutes:
 
     def routes(self) -> Iterable[Route]:
         """See `RouteProvider`."""
+        return once_loaded(self._engine, self._routes())
+
+    def _routes(self) -> Iterable[Route]:
         engine = self._engine
         yield Route("GET", "/jobs", self._list, "List jobs", spec=_LIST)
         yield Route("GET", "/jobs/<job_id>", self._get, "Get job", hot=True, spec=_ONE)
