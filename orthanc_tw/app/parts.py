@@ -154,11 +154,12 @@ def make_parts(
     network = make_dicom_network(
         configuration, reactor, store, runtime, lambda: modalities, in_thread, metrics, log_levels
     )
-    client = make_dicom_client(
-        configuration, modalities, network.pool, index, storage, store, runtime, in_thread
-    )
-    reporter = CommitmentReporter(lambda: modalities, network.pool)
     exports = ExportLog(index, time.time, enabled=settings.exports_logged(configuration))
+    client = make_dicom_client(
+        configuration, modalities, network.pool, index, storage, store, runtime, in_thread,
+        exports=exports,
+    )  # fmt: skip
+    reporter = CommitmentReporter(lambda: modalities, network.pool)
     engine = JobsEngineService(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
         [
