@@ -37,7 +37,7 @@ from orthanc_tw.rest.spec import (
     described,
     fields,
 )
-from orthanc_tw.rest.streaming import Streamer
+from orthanc_tw.rest.streaming import Streamer, set_filename
 from orthanc_tw.rest.submission import (
     SubmissionOptions,
     boolean_field,
@@ -264,6 +264,12 @@ class ArchiveRoutes:
             transcode=wanted.transcode,
             lossy_quality=wanted.lossy_quality,
         )
+        if request.method == b"HEAD":
+            # Without a job: HEAD is safe and cheap (RFC 9110, 9.3.2). The length is not known.
+            request.setHeader(b"content-type", ZIP.encode("ascii"))
+            set_filename(request, wanted.filename)
+            request.finish()
+            return None
         kind = MEDIA if wanted.media else ARCHIVE
         if not wanted.options.synchronous:
             job_id = await self._engine.submit(wanted.options.request(kind, parameters))
