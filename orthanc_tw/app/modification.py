@@ -99,9 +99,12 @@ def make_modification(
     aftermath = Aftermath(
         index, ResourceDeleter(index, storage, in_thread, time.time), reconstructor
     )
-    at_once = _instances_at_once(configuration, workers.size)
+    # Two for each worker: one that it works on, one on its way to the disk.
+    at_once = configuration.mapping("JobsEngineThreadsCount")
     kinds = [
-        ModificationKind(type_name, index, modifier, aftermath, at_once)
+        ModificationKind(
+            type_name, index, modifier, aftermath, at_once.get(type_name, 2 * workers.size)
+        )
         for type_name in (RESOURCE_MODIFICATION, SPLIT_STUDY, MERGE_STUDY)
     ]
     return ModificationParts(modification_settings, key, kinds, workers.run)
@@ -156,14 +159,3 @@ def _pseudonym_key(configuration: Configuration) -> bytes | None:
 
 def _new_seed() -> str:
     return secrets.token_hex(_SEED_BYTES)
-
-
-def _instances_at_once(configuration: Configuration, workers: int) -> int:
-    """``JobsEngineThreadsCount``; unless it is set, enough to keep all workers busy.
-
-    Two for each worker: one that it works on, one on its way to the disk.
-    """
-    if configuration.is_set("JobsEngineThreadsCount"):
-        count: int = configuration.mapping("JobsEngineThreadsCount")["ResourceModification"]
-        return count
-    return 2 * workers

@@ -57,7 +57,7 @@ from orthanc_tw.index.sqlite import SqliteIndex
 from orthanc_tw.jobs.engine import JobsEngineService
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, ArchiveKind
 from orthanc_tw.jobs.kinds.storage_commitment import StorageCommitmentKind
-from orthanc_tw.jobs.store import IndexJobStore
+from orthanc_tw.jobs.store import IndexJobStore, IndexLabels
 from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.levels import ResourceType
@@ -178,9 +178,7 @@ def make_parts(
         random=random.random,
         is_logged=lambda: log_levels.shows(LogLevel.info, "jobs"),
         job_ended=metrics.job_ended,
-        labelled=lambda public_ids, labels: index.read(
-            lambda tx: tx.labelled_resources(public_ids, labels)
-        ),
+        labels=IndexLabels(index),
         make_id=lambda: str(uuid.uuid4()),
         now_s=time.time,
     )

@@ -91,9 +91,11 @@ JOBS = Topic(
         Option(
             "JobsEngineThreadsCount",
             OBJECT,
-            {"ResourceModification": 1},
-            "What one job does at a time, by job type: threads, and instances in the workers. "
-            "By default no limit of its own, and two instances for each worker process",
+            None,
+            "What one job of a type may do at a time: instances that it modifies, or threads of "
+            "an archive. A type that is not named has no limit of its own, and keeps all worker "
+            "processes busy; Orthanc limits ResourceModification to 1 unless it is told otherwise",
+            example={"ResourceModification": 1},
             honoured=True,
             rule=rules.positive_integers,
         ),
