@@ -24,6 +24,7 @@ from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.dicom.modification.plan import ModificationSettings
 from orthanc_tw.dicom.tag_json import TagOptions
+from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.jobs.kinds.modification import ModificationKind
@@ -77,13 +78,15 @@ def make_modification(
     runtime: RuntimeOptions,
     workers: WorkerPool,
     in_thread: Callable[..., Deferred[Any]],
+    dictionary: UserDictionary,
 ) -> ModificationParts:
     """The kinds of jobs, and what the routes need beside them."""
 
     def modification_settings() -> ModificationSettings:
         return ModificationSettings(
             default_encoding=runtime.default_encoding,
-            conformant=configuration.boolean("ConformantAnonymization"),
+            dictionary=dictionary,
+            conformant=configuration.boolean("ConformantAnonymization") or None,
         )
 
     key = _pseudonym_key(configuration)

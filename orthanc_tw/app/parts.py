@@ -146,8 +146,9 @@ def make_parts(
         {level: main_tags.signature(level) for level in ResourceType},
     )
     modification = make_modification(
-        configuration, index, storage, store, reconstructor, runtime, workers, in_thread
-    )
+        configuration, index, storage, store, reconstructor, runtime, workers, in_thread,
+        main_tags.dictionary,
+    )  # fmt: skip
     read_only = configuration.boolean("ReadOnly")
     served_index: Index = ReadOnlyIndex(index) if read_only else index
     modalities = modality_registry(configuration, served_index)

@@ -103,8 +103,9 @@ JOBS = Topic(
             "ConformantAnonymization",
             BOOLEAN,
             False,
-            "Whether anonymized instances keep what their IOD requires, emptied or as a dummy "
-            "value, where Orthanc removes or empties it; a request may say Conformant (ours)",
+            "Whether anonymized instances of all SOP classes keep what their IOD requires, emptied "
+            "or as a dummy value; by default RT plans, RT structure sets and comprehensive "
+            "structured reports lose it as in Orthanc. A request may say Conformant (ours)",
             honoured=True,
         ),
         Option(

@@ -54,6 +54,7 @@ class Order:
 
     :ivar origin_metadata: ``ModifiedFrom`` or ``AnonymizedFrom``, None to keep no origin
     :ivar packed: of `pack_order`
+    :ivar members: path of the file of `write_members`; None if no references are to follow
     :ivar turns: results are stored in the order in which they were begun, so that what a study
         is said to be, and the log of changes, do not depend on which worker was faster
     """
@@ -62,6 +63,7 @@ class Order:
     origin: StoreOrigin
     origin_metadata: MetadataType | None
     packed: bytes = field(repr=False)
+    members: str | None = None
     turns: Turns = field(default_factory=Turns)
 
 
@@ -94,11 +96,17 @@ class InstanceModifier:
         self._with_md5 = with_md5
 
     def order(
-        self, modification: Modification, origin: StoreOrigin, *, keep_origin: bool = True
+        self,
+        modification: Modification,
+        origin: StoreOrigin,
+        *,
+        keep_origin: bool = True,
+        members: str | None = None,
     ) -> Order:
         """What a job orders.
 
         :param keep_origin: whether results have metadata that name their sources
+        :param members: see `Order`
         """
         metadata = None
         if keep_origin:
@@ -107,7 +115,7 @@ class InstanceModifier:
                 MetadataType.ANONYMIZED_FROM if is_anonymization else MetadataType.MODIFIED_FROM
             )
         packed = pack_order(modification, self._settings(), self._key)
-        return Order(modification, origin, metadata, packed)
+        return Order(modification, origin, metadata, packed, members)
 
     def was_replaced(self, order: Order, planned: PlannedInstance) -> bool:
         """Whether an earlier run of the job has put its result in the place of the instance."""
@@ -195,6 +203,7 @@ class InstanceModifier:
             target,
             os.path.dirname(target),
             self._with_md5,
+            order.members,
         ]
 
     def _overwrite(self) -> OverwriteInstances:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, BinaryIO, cast
 
+from orthanc_tw.core.modification.members import read_members
 from orthanc_tw.dicom.charset import Encoding
 from orthanc_tw.dicom.modification.identity import Identity
 from orthanc_tw.dicom.modification.plan import Modification, ModificationSettings
@@ -53,7 +54,13 @@ def unpack_order(order: bytes) -> tuple[Modification, Identity, ModificationSett
 
 
 def modify_file(
-    order: bytes, source: str, compression: int, target: str, scratch: str, with_md5: bool
+    order: bytes,
+    source: str,
+    compression: int,
+    target: str,
+    scratch: str,
+    with_md5: bool,
+    members: str | None = None,
 ) -> dict[str, Any]:
     """Write the modified form of a stored file.
 
@@ -61,6 +68,7 @@ def modify_file(
     :param source: path of the stored file, compressed as ``compression`` says
     :param target: path of the file to write; not there if this raises or drops the instance
     :param scratch: folder for a temporary file
+    :param members: path of a file of `write_members`
     :returns: ``Source`` and ``Result`` (the four identifiers), ``Dropped`` (why nothing was
         written, or None), ``Size`` in bytes, ``MD5`` in hexadecimal, '' if it is not wanted
     :raises OrthancError: as `modify_instance` and `open_stored`; FULL_STORAGE
@@ -71,7 +79,12 @@ def modify_file(
         try:
             with io.BufferedWriter(raw, _BUFFER_BYTES) as writer:
                 done = modify_instance(
-                    modification, identity, file, cast(BinaryIO, writer), settings
+                    modification,
+                    identity,
+                    file,
+                    cast(BinaryIO, writer),
+                    settings,
+                    members=None if members is None else read_members(members),
                 )
         except BaseException as error:
             raw.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -66,7 +66,7 @@ def modify_instance(
     target: BinaryIO | None,
     settings: ModificationSettings | None = None,
     *,
-    members: Container[str] | None = None,
+    members: Mapping[str, int] | None = None,
     report: Report | None = None,
 ) -> ModifiedInstance:
     """Write the modified instance. Blocks on the files; for a worker process or a thread.
@@ -77,8 +77,9 @@ def modify_instance(
 
     :param source: a DICOM file, seekable
     :param target: written from its current position on, never sought; None for a dry run
-    :param members: UIDs of all studies, series and instances of the job: a modification lets
-        references to these follow (none if it is None); an anonymization replaces all
+    :param members: UIDs of all studies, series and instances of the job, each with `STUDY`,
+        `SERIES` or `INSTANCE`: a modification lets references to these follow (none if it is
+        None); an anonymization replaces all
     :param report: told what becomes of each element
     :raises OrthancError: BAD_FILE_FORMAT if it is no DICOM; BAD_PARAMETER_TYPE or
         PARAMETER_OUT_OF_RANGE with the tag if a value does not fit its VR; NOT_IMPLEMENTED
@@ -112,7 +113,7 @@ class _Rewriting:
         identity: Identity,
         document: Document,
         settings: ModificationSettings,
-        members: Container[str] | None,
+        members: Mapping[str, int] | None,
         report: Report | None,
     ) -> None:
         self._modification = modification
@@ -145,7 +146,12 @@ class _Rewriting:
                 if old
             },
             self._kept,
-            None if modification.is_anonymization else members or frozenset(),
+            None if modification.is_anonymization else members or {},
+            {
+                tag: value
+                for tag in (STUDY, SERIES)
+                if isinstance(value := modification.replacement(tag), str)
+            },
         )
         self._syntax = self._target_syntax()
 

@@ -24,7 +24,7 @@ from orthanc_tw.dicom.modification.new_values import (
 from orthanc_tw.dicom.modification.plan import ModificationSettings
 from orthanc_tw.dicom.modification.policy import Policy
 from orthanc_tw.dicom.modification.profile import Action
-from orthanc_tw.dicom.modification.references import REFERENCES, UidMap
+from orthanc_tw.dicom.modification.references import REFERENCES, TOP_REFERENCES, UidMap
 from orthanc_tw.dicom.modification.report import CLEARED, KEPT, REMOVED, REPLACED, Report
 from orthanc_tw.dicom.modification.rope import Rope
 from orthanc_tw.dicom.tag_names import dictionary_vr, tag_name
@@ -209,7 +209,7 @@ class DatasetWriter:
             if tag in REFERENCES and depth:
                 return self._uid(rope, item, element, path)
             value = (element.inline or b"").decode("ascii", "replace").strip(" \0")
-            if depth and self._uids.is_changed(value):
+            if (depth or tag in TOP_REFERENCES) and self._uids.is_changed(value):
                 return self._uid(rope, item, element, path)
             return False
         if dummies and self._dummy(rope, item, element, path):
