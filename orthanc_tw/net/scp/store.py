@@ -59,7 +59,6 @@ class InstanceSink:
                 _uid(command, dimse.AFFECTED_SOP_CLASS_UID),
                 _uid(command, dimse.AFFECTED_SOP_INSTANCE_UID),
                 context.transfer_syntax,
-                info.calling_aet,
             )
             self._spool = store.new_spool()
             self.write(header)
