@@ -30,7 +30,7 @@ from orthanc_tw.net.query.client import QueryClient, ScuSettings
 from orthanc_tw.net.query.commitment import CommitmentClient
 from orthanc_tw.net.query.store import QueryStore
 from orthanc_tw.net.registry import ModalityRegistry
-from orthanc_tw.net.storage_contexts import storage_proposals
+from orthanc_tw.net.storage_contexts import storage_rounds
 from orthanc_tw.net.transcoding import UncompressedTranscoder
 from orthanc_tw.rest.http import RouteProvider
 from orthanc_tw.rest.json_list import SendChunks
@@ -104,17 +104,22 @@ def make_dicom_client(
 
     def retrieve_kind(type_name: str) -> RetrieveKind:
         return RetrieveKind(
-            type_name, pool, arrivals, preferred, encoding, lambda: storage_proposals(runtime)
+            type_name,
+            pool,
+            arrivals,
+            preferred,
+            encoding,
+            lambda classes: storage_rounds(runtime, classes),
+            client.sop_classes,
         )
 
+    client = QueryClient(
+        pool, ScuSettings(preferred, configuration.boolean("DicomEchoChecksFind")), encoding
+    )
     return DicomClient(
         modalities=modalities,
         queries=QueryStore(configuration.integer("QueryRetrieveSize"), lambda: str(uuid.uuid4())),
-        client=QueryClient(
-            pool,
-            ScuSettings(preferred, configuration.boolean("DicomEchoChecksFind")),
-            encoding,
-        ),
+        client=client,
         commitments=commitments,
         reports=reports,
         services=StoreServices(pool, sending, transcoder, exports, local_aet),

@@ -82,7 +82,7 @@ class AssociationInfo:
     :ivar remote_ip: address of the other end
     :ivar modality_name: symbolic name of the modality with that AE title, '' if it is unknown
     :ivar modality: that modality, None if it is unknown
-    :ivar is_ours: whether this server opened the association
+    :ivar id: number of an association that this server opened, else 0
     """
 
     calling_aet: str
@@ -90,7 +90,7 @@ class AssociationInfo:
     remote_ip: str
     modality_name: str = ""
     modality: RemoteModality | None = None
-    is_ours: bool = False
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +263,12 @@ class ScuAssociation(Protocol):
     Cancelling the Deferred of an operation aborts the association. Each fails with an
     `AssociationError` if the association ends or the peer is silent for too long, and with
     `NoPresentationContext` if there is no presentation context for it.
+
+    :ivar id: no other association has it: `AssociationInfo.id` of what comes over it
     """
+
+    @property
+    def id(self) -> int: ...
 
     @property
     def is_open(self) -> bool: ...

@@ -11,7 +11,7 @@ from orthanc_tw.dicom.charset import CharacterSet, Encoding, charsets_of
 from orthanc_tw.dicom.document import DEFLATED, Document, Element
 from orthanc_tw.dicom.modification.burned_in import burned_in_reason
 from orthanc_tw.dicom.modification.edits import Edits
-from orthanc_tw.dicom.modification.encoding import NATIVE_SYNTAXES, ElementEncoding, file_meta
+from orthanc_tw.dicom.modification.encoding import NATIVE_SYNTAXES, ElementEncoding
 from orthanc_tw.dicom.modification.identity import Identity
 from orthanc_tw.dicom.modification.leaks import Leaks
 from orthanc_tw.dicom.modification.new_values import NotEncodable
@@ -24,6 +24,7 @@ from orthanc_tw.dicom.modification.rope import Rope
 from orthanc_tw.dicom.modification.writer import DatasetWriter
 from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.dicom.tags import is_private
+from orthanc_tw.dicom.write_meta_header import meta_header
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
@@ -182,7 +183,7 @@ class _Rewriting:
     def write(self, rope: Rope, target: BinaryIO) -> None:
         """The file: meta information, and the data set, deflated if its syntax is."""
         sop_class = self._value(_SOP_CLASS) or _meta_text(self._document, _META_SOP_CLASS)
-        target.write(file_meta(sop_class, self.result.sop_instance_uid, self._syntax))
+        target.write(meta_header(sop_class, self.result.sop_instance_uid, self._syntax))
         deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS) if self._syntax == DEFLATED else None
         for piece in rope:
             if isinstance(piece, bytes):
