@@ -29,6 +29,7 @@ from orthanc_tw.app.modification import (
     modification_routes,
     worker_settings,
 )
+from orthanc_tw.app.peers import Peers, make_peers, peer_routes
 from orthanc_tw.app.warnings import tag_warnings
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
@@ -108,6 +109,7 @@ class Parts:
     root: RestRoot
     workers: WorkerPool
     network: DicomNetwork
+    peers: Peers
 
 
 def make_parts(
@@ -160,6 +162,10 @@ def make_parts(
         configuration, modalities, network.pool, index, storage, store, runtime, in_thread,
         exports=exports,
     )  # fmt: skip
+    peers = make_peers(
+        configuration, reactor, index, served_index, storage, client.services.transcoder, in_thread,
+        exports, metrics,
+    )  # fmt: skip
     reporter = CommitmentReporter(lambda: modalities, network.pool)
     engine = JobsEngineService(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
@@ -171,6 +177,7 @@ def make_parts(
             StorageCommitmentKind(index, storage, reporter.report),
             *client.kinds,
             *modification.kinds,
+            *peers.kinds,
         ],
         IndexJobStore(index),
         clock=reactor,
@@ -198,14 +205,14 @@ def make_parts(
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels, modification, client,
+        log_levels, modification, client, peers,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
         compress=compress,
     )
     root = RestRoot(providers, executor)
-    return Parts(events, exports, storage, store, engine, metrics, root, workers, network)
+    return Parts(events, exports, storage, store, engine, metrics, root, workers, network, peers)
 
 
 def route_providers(
@@ -227,6 +234,7 @@ def route_providers(
     log_levels: LogLevels,
     modification: ModificationParts,
     client: DicomClient,
+    peers: Peers,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
@@ -299,6 +307,7 @@ def route_providers(
         ),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
         *client_routes(client, index, engine, deleter, streamer.send_chunks),
+        *peer_routes(peers, index, engine),
     ]
     if not configuration.boolean("ReadOnly"):
         uploader = Uploader(store, in_thread, settings.uploads(configuration))

@@ -12,10 +12,6 @@ from orthanc_tw.config.options import OPTIONS
 
 # Options of what is not built yet, by what they wait for. They only go from here.
 WAITING = {
-    "peers, and requests of the server": (
-        *("OrthancPeers", "OrthancPeersInDatabase", "HttpProxy", "HttpVerbose", "HttpTimeout"),
-        *("HttpsVerifyPeers", "HttpsCACertificates", "Pkcs11"),
-    ),
     "pixels": (
         *("IngestTranscoding", "IngestTranscodingOfUncompressed"),
         *("IngestTranscodingOfCompressed", "DicomLossyTranscodingQuality"),
