@@ -29,6 +29,12 @@ from orthanc_tw.app.modification import (
     modification_routes,
     worker_settings,
 )
+from orthanc_tw.app.transfers import (
+    Transfers,
+    TransferService,
+    make_transfers,
+    transfer_routes,
+)
 from orthanc_tw.app.warnings import tag_warnings
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
@@ -62,6 +68,9 @@ from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.scu.commitment import CommitmentReporter
+from orthanc_tw.peers.client import PeerClient, PeerClientSettings
+from orthanc_tw.peers.peer import OrthancPeer
+from orthanc_tw.peers.registry import PeerRegistry
 from orthanc_tw.rest.errors import ErrorSettings
 from orthanc_tw.rest.executor import Executor
 from orthanc_tw.rest.files import FileAnswers
@@ -108,6 +117,7 @@ class Parts:
     root: RestRoot
     workers: WorkerPool
     network: DicomNetwork
+    transfers: TransferService
 
 
 def make_parts(
@@ -159,6 +169,16 @@ def make_parts(
         configuration, modalities, network.pool, index, storage, store, runtime, in_thread,
         exports=exports,
     )  # fmt: skip
+    peer_client = PeerClient(reactor, PeerClientSettings(), in_thread)
+    peers = PeerRegistry(
+        {
+            name: OrthancPeer.from_json(name, value)
+            for name, value in configuration.mapping("OrthancPeers").items()
+        }
+    )
+    transfers = make_transfers(
+        configuration, reactor, index, storage, store, peer_client, peers, in_thread, metrics
+    )
     reporter = CommitmentReporter(lambda: modalities, network.pool)
     engine = JobsEngineService(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
@@ -170,6 +190,7 @@ def make_parts(
             StorageCommitmentKind(index, storage, reporter.report),
             *client.kinds,
             *modification.kinds,
+            *transfers.kinds,
         ],
         IndexJobStore(index),
         clock=reactor,
@@ -199,14 +220,16 @@ def make_parts(
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels, modification, client,
+        log_levels, modification, client, transfers,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
         compress=compress,
     )
     root = RestRoot(providers, executor)
-    return Parts(events, exports, storage, store, engine, metrics, root, workers, network)
+    return Parts(
+        events, exports, storage, store, engine, metrics, root, workers, network, transfers.service
+    )
 
 
 def route_providers(
@@ -228,6 +251,7 @@ def route_providers(
     log_levels: LogLevels,
     modification: ModificationParts,
     client: DicomClient,
+    transfers: Transfers,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
@@ -300,6 +324,7 @@ def route_providers(
         ),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
         *client_routes(client, index, engine, deleter, streamer.send_chunks),
+        *transfer_routes(transfers, engine, in_thread, read_only=configuration.boolean("ReadOnly")),
     ]
     if not configuration.boolean("ReadOnly"):
         uploader = Uploader(store, in_thread, settings.uploads(configuration))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
@@ -130,18 +131,20 @@ class TransferCommitter:
         found: set[str] = set()
         for at in range(0, len(reception.instances), _SLICE):
             ids = [one.public_id for one in reception.instances[at : at + _SLICE]]
-            found.update(await self._index.read(lambda tx, ids=ids: _present(tx, ids)))
+            found.update(await self._index.read(partial(_present, public_ids=ids)))
         await self._in_thread(_write_prior, path, found)
         return found, False
 
     async def _take_back(self, public_ids: Sequence[str]) -> None:
         for public_id in public_ids:
-            try:
-                await self._deleter.delete(public_id, ResourceType.INSTANCE)
-            except OrthancError:
-                _log.failure(
-                    "Instance {public_id} of a transfer that failed stays", public_id=public_id
-                )
+            deleting = self._deleter.delete(public_id, ResourceType.INSTANCE)
+            deleting.addErrback(self._stays, public_id)
+            await deleting
+
+    def _stays(self, failure: Failure, public_id: str) -> None:
+        _log.failure(
+            "Instance {public_id} of a transfer that failed stays", failure, public_id=public_id
+        )
 
 
 class _Crew:
@@ -159,13 +162,13 @@ class _Crew:
         everyone = DeferredList(workers)
         # On its own: cancelling it must not cancel what writes to the disk.
         over: Deferred[None] = Deferred()
-        everyone.addCallback(lambda _: over.called or over.callback(None))
+        everyone.addCallback(lambda _: fire(over))
         try:
             await over
         except CancelledError:
             self._failure = self._failure or Failure()
             rest: Deferred[None] = Deferred()
-            everyone.addCallback(lambda _: rest.callback(None))
+            everyone.addCallback(lambda _: fire(rest))
             await rest
         if self._failure is not None:
             self._failure.raiseException()
@@ -178,6 +181,12 @@ class _Crew:
                 await self._work(item)
             except Exception:
                 self._failure = self._failure or Failure()
+
+
+def fire(waiting: Deferred[None]) -> None:
+    """Let go on who waits, unless that was given up."""
+    if not waiting.called:
+        waiting.callback(None)
 
 
 def _present(tx: ReadTransaction, public_ids: Sequence[str]) -> list[str]:

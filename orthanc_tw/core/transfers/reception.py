@@ -175,13 +175,14 @@ class Reception:
         self._journal = os.open(path, flags, 0o600)
 
     def _scatter(self, bucket: Bucket, pieces: Iterator[bytes]) -> None:
-        rest = memoryview(b"")
+        rest: memoryview = memoryview(b"")
         for chunk in bucket.chunks:
             at = self._starts[chunk.instance] + chunk.offset
             end = at + chunk.size_bytes
             while at < end:
                 if not rest:
-                    rest = memoryview(next(pieces, b""))
+                    data = next(pieces, b"")
+                    rest = memoryview(data)
                     if not rest:
                         raise _wrong_size(bucket)
                 written = os.pwrite(self._data, rest[: end - at], at)

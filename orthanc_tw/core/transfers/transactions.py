@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin
 from orthanc_tw.core.transfers.buckets import Bucket, TransferInstance
-from orthanc_tw.core.transfers.commit import CommitInterrupted, TransferCommitter
+from orthanc_tw.core.transfers.commit import CommitInterrupted, TransferCommitter, fire
 from orthanc_tw.core.transfers.figures import PushFigures
 from orthanc_tw.core.transfers.plan import write_durably
 from orthanc_tw.core.transfers.reception import Reception
@@ -83,10 +83,11 @@ class PushTransactions:
 
     def start(self) -> Deferred[None]:
         """Load what is on disk, and go on with the commits that were under way. Once."""
-        self._loaded = Deferred()
+        loaded: Deferred[None] = Deferred()
+        self._loaded = loaded
         loading = Deferred.fromCoroutine(self._load())
         loading.addErrback(lambda failure: _log.failure("Loading the push transactions", failure))
-        return loading.addCallback(lambda _: self._loaded and self._loaded.callback(None))
+        return loading.addCallback(lambda _: fire(loaded))
 
     async def create(
         self, instances: Sequence[TransferInstance], buckets: Sequence[Bucket], *, compressed: bool
@@ -185,13 +186,8 @@ class PushTransactions:
         Fires when nothing is written any more.
         """
         self._committer.stop()
-        waiting = []
-        for transaction in self._open.values():
-            if transaction.commit is not None:
-                ended: Deferred[None] = Deferred()
-                transaction.commit.addCallback(lambda _, ended=ended: ended.callback(None))
-                waiting.append(ended)
-        return DeferredList(waiting)
+        commits = [transaction.commit for transaction in self._open.values()]
+        return DeferredList([_after(commit) for commit in commits if commit is not None])
 
     def _require(self, identifier: str) -> _Transaction:
         transaction = self._open.get(identifier)
@@ -268,9 +264,7 @@ class PushTransactions:
 
     async def _ready(self) -> None:
         if self._loaded is not None and not self._loaded.called:
-            waiting: Deferred[None] = Deferred()
-            self._loaded.addCallback(lambda _: waiting.called or waiting.callback(None))
-            await waiting
+            await _after(self._loaded)
 
     async def _load(self) -> None:
         for identifier, state, reception, compressed in await self._in_thread(_load, self._folder):
@@ -298,6 +292,13 @@ async def check_complete(committer: TransferCommitter, reception: Reception) -> 
         raise OrthancError(
             ErrorCode.CORRUPTED_FILE, f"{len(wrong)} instances do not have their MD5: {names}"
         )
+
+
+def _after(deferred: Deferred[None]) -> Deferred[None]:
+    """Fires after another, which fires with None; cancelling it changes nothing else."""
+    waiting: Deferred[None] = Deferred()
+    deferred.addCallback(lambda _: fire(waiting))
+    return waiting
 
 
 def _create(

@@ -87,9 +87,7 @@ class TransferNetwork:
                     raise accelerated(error) from None
                 if attempts >= self._policy.maximum_attempts:
                     raise TransientFailure(error.code, error.details) from None
-            await deferLater(  # type: ignore[no-untyped-call]
-                self.clock, self._policy.delay_s(attempts, self._random())
-            )
+            await deferLater(self.clock, self._policy.delay_s(attempts, self._random()))
 
 
 def accelerated(error: PeerError) -> OrthancError:

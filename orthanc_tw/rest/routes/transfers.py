@@ -86,6 +86,7 @@ class TransferRoutes:
     :param peer_names: symbolic names, in order
     :param peer_named: raises UNKNOWN_RESOURCE
     :param connectivity_timeout_s: for a peer that is asked whether it has the accelerator
+    :param read_only: nothing is fetched
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class TransferRoutes:
         *,
         originator: str,
         connectivity_timeout_s: float,
+        read_only: bool = False,
     ) -> None:
         self._engine = engine
         self._lookup = lookup
@@ -110,6 +112,7 @@ class TransferRoutes:
         self._in_thread = in_thread
         self._originator = originator
         self._connectivity_timeout_s = connectivity_timeout_s
+        self._read_only = read_only
         # Its chunks have the compression that was asked for, and no other.
         self._streamer = Streamer(in_thread)
 
@@ -149,6 +152,8 @@ class TransferRoutes:
 
     async def post_pull(self, request: Request) -> bytes:
         """Submit a job that fetches."""
+        if self._read_only:
+            raise OrthancError(ErrorCode.READ_ONLY)
         query = TransferQuery.from_json(json_request(request))
         self._peer_named(query.peer)
         return await self._submit(request, PULL_TRANSFER, query)
