@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred
@@ -149,6 +149,18 @@ class Metrics:
             name: Histogram(name, text, JOB_LABELS, buckets=_BUCKETS_S, registry=self._kept)
             for name, text in JOB_TIMES.items()
         }
+        self._peer_requests = Counter(
+            "orthanc_tw_peer_requests",
+            "Requests to Orthanc peers that have ended, since start",
+            ("peer", "outcome"),
+            registry=self._kept,
+        )
+        self._peer_sent_bytes = Counter(
+            "orthanc_tw_peer_sent_bytes",
+            "Bytes of the bodies that Orthanc peers have taken, since start",
+            ("peer",),
+            registry=self._kept,
+        )
         self._lock = threading.Lock()
         self._sources: list[Source] = []
         self._dicom: dict[tuple[str, str, str], int] = {}
@@ -194,6 +206,12 @@ class Metrics:
         """One more DIMSE operation. Reactor thread; the labels are the caller's to keep few."""
         labels = operation, aet, outcome
         self._dicom[labels] = self._dicom.get(labels, 0) + 1
+
+    def count_peer(self, peer: str, outcome: str, sent_bytes: int) -> None:
+        """One more request to a peer; both words are of few."""
+        self._peer_requests.labels(peer, outcome).inc()
+        if sent_bytes:
+            self._peer_sent_bytes.labels(peer).inc(sent_bytes)
 
     async def _collect(self) -> bytes:
         if not self.enabled:

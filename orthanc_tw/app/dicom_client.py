@@ -36,14 +36,11 @@ from orthanc_tw.rest.http import RouteProvider
 from orthanc_tw.rest.json_list import SendChunks
 from orthanc_tw.rest.routes.modalities import ModalityRoutes
 from orthanc_tw.rest.routes.modality_find import ModalityFindRoutes
-from orthanc_tw.rest.routes.modality_store import (
-    ExportLogger,
-    ModalityStoreRoutes,
-    StoreServices,
-)
+from orthanc_tw.rest.routes.modality_store import ModalityStoreRoutes, StoreServices
 from orthanc_tw.rest.routes.queries import QueryRoutes
 from orthanc_tw.rest.routes.retrieve import RetrieveRoutes, RetrieveSettings
 from orthanc_tw.rest.routes.storage_commitment import StorageCommitmentRoutes
+from orthanc_tw.rest.store_request import ExportLogger
 from orthanc_tw.storage.interface import Storage
 
 

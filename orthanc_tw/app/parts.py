@@ -29,6 +29,7 @@ from orthanc_tw.app.modification import (
     modification_routes,
     worker_settings,
 )
+from orthanc_tw.app.peers import Peers, make_peers, peer_routes
 from orthanc_tw.app.transfers import (
     Transfers,
     TransferService,
@@ -68,9 +69,6 @@ from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.scu.commitment import CommitmentReporter
-from orthanc_tw.peers.client import PeerClient, PeerClientSettings
-from orthanc_tw.peers.peer import OrthancPeer
-from orthanc_tw.peers.registry import PeerRegistry
 from orthanc_tw.rest.errors import ErrorSettings
 from orthanc_tw.rest.executor import Executor
 from orthanc_tw.rest.files import FileAnswers
@@ -117,6 +115,7 @@ class Parts:
     root: RestRoot
     workers: WorkerPool
     network: DicomNetwork
+    peers: Peers
     transfers: TransferService
 
 
@@ -169,15 +168,20 @@ def make_parts(
         configuration, modalities, network.pool, index, storage, store, runtime, in_thread,
         exports=exports,
     )  # fmt: skip
-    peer_client = PeerClient(reactor, PeerClientSettings(), in_thread)
-    peers = PeerRegistry(
-        {
-            name: OrthancPeer.from_json(name, value)
-            for name, value in configuration.mapping("OrthancPeers").items()
-        }
-    )
+    peers = make_peers(
+        configuration, reactor, index, served_index, storage, client.services.transcoder, in_thread,
+        exports, metrics,
+    )  # fmt: skip
     transfers = make_transfers(
-        configuration, reactor, index, storage, store, peer_client, peers, in_thread, metrics
+        configuration,
+        reactor,
+        index,
+        storage,
+        store,
+        peers.client,
+        peers.registry,
+        in_thread,
+        metrics,
     )
     reporter = CommitmentReporter(lambda: modalities, network.pool)
     engine = JobsEngineService(
@@ -190,6 +194,7 @@ def make_parts(
             StorageCommitmentKind(index, storage, reporter.report),
             *client.kinds,
             *modification.kinds,
+            *peers.kinds,
             *transfers.kinds,
         ],
         IndexJobStore(index),
@@ -220,7 +225,7 @@ def make_parts(
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels, modification, client, transfers,
+        log_levels, modification, client, peers, transfers,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -228,7 +233,17 @@ def make_parts(
     )
     root = RestRoot(providers, executor)
     return Parts(
-        events, exports, storage, store, engine, metrics, root, workers, network, transfers.service
+        events,
+        exports,
+        storage,
+        store,
+        engine,
+        metrics,
+        root,
+        workers,
+        network,
+        peers,
+        transfers.service,
     )
 
 
@@ -251,6 +266,7 @@ def route_providers(
     log_levels: LogLevels,
     modification: ModificationParts,
     client: DicomClient,
+    peers: Peers,
     transfers: Transfers,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
@@ -324,6 +340,7 @@ def route_providers(
         ),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
         *client_routes(client, index, engine, deleter, streamer.send_chunks),
+        *peer_routes(peers, index, engine),
         *transfer_routes(transfers, engine, in_thread, read_only=configuration.boolean("ReadOnly")),
     ]
     if not configuration.boolean("ReadOnly"):

@@ -199,6 +199,7 @@ class Server(MultiService):
         if self._parts is not None:
             await self._parts.workers.stop()
             await self._parts.network.pool.close()
+            await self._parts.peers.client.close()
             await self._parts.store.drain()
         if self._listening is not None:
             await self._listening.end()

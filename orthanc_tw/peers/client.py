@@ -21,7 +21,7 @@ from twisted.web.http_headers import Headers
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.peers.answer import BodyReader
 from orthanc_tw.peers.body import FileBody, FileProducer, InThread
-from orthanc_tw.peers.errors import PeerAnswerError, PeerTlsError
+from orthanc_tw.peers.errors import PeerAnswerError, PeerError, PeerTlsError
 from orthanc_tw.peers.failures import peer_failure, status_error, was_never_answered
 from orthanc_tw.peers.peer import OrthancPeer
 from orthanc_tw.peers.proxy import ProxiedAgent, ProxySettings
@@ -77,10 +77,19 @@ class PeerClient:
 
     :param reactor: clock, TCP and TLS
     :param in_thread: runs a blocking function in a thread, Deferred of its result
+    :param count: told of each request that has ended: the peer's name, ``success`` or the class
+        of its error, the bytes of its body
     """
 
-    def __init__(self, reactor: Any, settings: PeerClientSettings, in_thread: InThread) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        settings: PeerClientSettings,
+        in_thread: InThread,
+        count: Callable[[str, str, int], object] = lambda peer, outcome, sent_bytes: None,
+    ) -> None:
         self._reactor = reactor
+        self._count = count
         self._settings = settings
         self._in_thread = in_thread
         # A certificate of ours is a property of a connection: no pool may mix two.
@@ -168,6 +177,29 @@ class PeerClient:
         return DeferredList([pool.closeCachedConnections() for pool in pools])
 
     async def _request(
+        self,
+        peer: OrthancPeer,
+        method: str,
+        path: str,
+        body: bytes | FileBody | None,
+        headers: Mapping[str, str] | None,
+        timeout_s: float | None,
+        is_idempotent: bool | None,
+        maximum_bytes: int,
+        consume: Consume | None,
+    ) -> PeerAnswer:
+        try:
+            answer = await self._tried(
+                peer, method, path, body, headers, timeout_s, is_idempotent, maximum_bytes, consume
+            )
+        except PeerError as error:
+            self._count(peer.name, type(error).__name__, 0)
+            raise
+        size_bytes = body.size_bytes if isinstance(body, FileBody) else len(body or b"")
+        self._count(peer.name, "success", size_bytes)
+        return answer
+
+    async def _tried(
         self,
         peer: OrthancPeer,
         method: str,

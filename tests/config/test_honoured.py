@@ -25,10 +25,6 @@ WAITING = {
         *("DicomTlsTrustedCertificates", "DicomTlsRemoteCertificateRequired"),
         *("DicomTlsMinimumProtocolVersion", "DicomTlsCiphersAccepted"),
     ),
-    "peers, and requests of the server": (
-        *("OrthancPeers", "OrthancPeersInDatabase", "HttpProxy", "HttpVerbose", "HttpTimeout"),
-        *("HttpsVerifyPeers", "HttpsCACertificates", "Pkcs11"),
-    ),
     "pixels": (
         *("IngestTranscoding", "IngestTranscodingOfUncompressed"),
         *("IngestTranscodingOfCompressed", "DicomLossyTranscodingQuality"),

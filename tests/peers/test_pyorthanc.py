@@ -29,7 +29,6 @@ WAITING = {
     "modification and anonymization": r"_(anonymize|modify|merge|split)$|_bulk_(anonymize|modify)$",
     "creation of instances": "post_tools_create_dicom",
     "DICOM network": ".*_modalities.*|.*_queries.*|.*_storage_commitment_.*|post_tools_dicom_echo",
-    "peers": ".*_peers.*",
 }
 # Functions that cannot succeed, with any server: the status they get.
 FAULTY = {
@@ -82,6 +81,8 @@ class PyOrthancTests(TestCase):
         for parameter in list(inspect.signature(getattr(Orthanc, name)).parameters)[1:]:
             if parameter == "id_" and level is not None:
                 found["id_"] = self.ids[level][0]
+            elif parameter == "id_" and "_peers_" in name:
+                found["id_"] = "me"
             elif parameter == "id_":
                 found["id_"] = self.job_id if "_jobs_" in name else "explorer.js"
             elif parameter == "name":
@@ -95,8 +96,10 @@ class PyOrthancTests(TestCase):
                 found["data"] = TEXT_BODIES.get(name, "default" if "log_level" in name else "text")
             elif parameter == "content":
                 found["content"] = b"content"
-        if name == "post_instances":
+        if name in ("post_instances", "post_peers_id_store_straight"):
             found["content"] = (DATA / FILES[0]).read_bytes()
+        if name == "post_peers_id_store":
+            del found["data"]  # it would be the body instead of the JSON
         if name.startswith("get_tools_create_"):
             found["params"] = {"resources": self.study}
         if name == "get_tools_generate_uid":
@@ -109,6 +112,10 @@ class PyOrthancTests(TestCase):
             return {"Level": "Study", "Query": {"PatientID": "1CT1"}}
         if name == "post_tools_bulk_delete":
             return {"Resources": ["nope"]}
+        if name == "put_peers_id":
+            return {"Url": self.server.url}
+        if name == "post_peers_id_store":
+            return {"Resources": [self.study]}
         if name.startswith(("post_tools_create_", "post_tools_bulk_")):
             return {"Resources": [self.study]}
         return {}

@@ -175,7 +175,7 @@ class Reception:
         self._journal = os.open(path, flags, 0o600)
 
     def _scatter(self, bucket: Bucket, pieces: Iterator[bytes]) -> None:
-        rest: memoryview = memoryview(b"")
+        rest = memoryview(b"")
         for chunk in bucket.chunks:
             at = self._starts[chunk.instance] + chunk.offset
             end = at + chunk.size_bytes
@@ -188,7 +188,7 @@ class Reception:
                 written = os.pwrite(self._data, rest[: end - at], at)
                 at += written
                 rest = rest[written:]
-        if rest or next(pieces, b""):
+        if len(rest) or next(pieces, b""):
             raise _wrong_size(bucket)
 
     def _pieces(self, instance: int) -> Iterator[bytes]:
