@@ -30,6 +30,12 @@ from orthanc_tw.app.modification import (
     worker_settings,
 )
 from orthanc_tw.app.peers import Peers, make_peers, peer_routes
+from orthanc_tw.app.transfers import (
+    Transfers,
+    TransferService,
+    make_transfers,
+    transfer_routes,
+)
 from orthanc_tw.app.warnings import tag_warnings
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
@@ -110,6 +116,7 @@ class Parts:
     workers: WorkerPool
     network: DicomNetwork
     peers: Peers
+    transfers: TransferService
 
 
 def make_parts(
@@ -166,6 +173,17 @@ def make_parts(
         configuration, reactor, index, served_index, storage, client.services.transcoder, in_thread,
         exports, metrics,
     )  # fmt: skip
+    transfers = make_transfers(
+        configuration,
+        reactor,
+        index,
+        storage,
+        store,
+        peers.client,
+        peers.registry,
+        in_thread,
+        metrics,
+    )
     reporter = CommitmentReporter(lambda: modalities, network.pool)
     engine = JobsEngineService(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
@@ -178,6 +196,7 @@ def make_parts(
             *client.kinds,
             *modification.kinds,
             *peers.kinds,
+            *transfers.kinds,
         ],
         IndexJobStore(index),
         clock=reactor,
@@ -205,14 +224,26 @@ def make_parts(
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels, modification, client, peers,
+        log_levels, modification, client, peers, transfers,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
         compress=compress,
     )
     root = RestRoot(providers, executor)
-    return Parts(events, exports, storage, store, engine, metrics, root, workers, network, peers)
+    return Parts(
+        events,
+        exports,
+        storage,
+        store,
+        engine,
+        metrics,
+        root,
+        workers,
+        network,
+        peers,
+        transfers.service,
+    )
 
 
 def route_providers(
@@ -235,6 +266,7 @@ def route_providers(
     modification: ModificationParts,
     client: DicomClient,
     peers: Peers,
+    transfers: Transfers,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
@@ -308,6 +340,7 @@ def route_providers(
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
         *client_routes(client, index, engine, deleter, streamer.send_chunks),
         *peer_routes(peers, index, engine),
+        *transfer_routes(transfers, engine, in_thread, read_only=configuration.boolean("ReadOnly")),
     ]
     if not configuration.boolean("ReadOnly"):
         uploader = Uploader(store, in_thread, settings.uploads(configuration))

@@ -22,6 +22,7 @@ OURS = {
     "Worklists",
     "ConformantAnonymization",
     "PseudonymKey",
+    "Transfers",
     "WorkerMemoryMB",
     "WorkerProcesses",
     "WorkerTimeout",
