@@ -74,7 +74,7 @@ def put_document(
         dataset.set_text(_CONVERSION_TYPE, "CS", "WSD")
     dataset.set_text(MIME_TYPE, "LO", mime)
     dataset.elements.pop(DOCUMENT_LENGTH, None)
-    if size_bytes & 1 or _ends_with_padding(size_bytes, open_file):
+    if size_bytes & 1 or (mime == PDF and _ends_with_padding(size_bytes, open_file)):
         # Nobody could tell the padding from the document
         value = struct.pack("<I", size_bytes)
         dataset.elements[DOCUMENT_LENGTH] = ENCODING.head(DOCUMENT_LENGTH, "UL", 4) + value
