@@ -15,6 +15,7 @@ from twisted.internet.task import Cooperator
 from twisted.logger import LogLevel
 
 from orthanc_tw.app import dicom_services, jobs_settings, settings
+from orthanc_tw.app.creation import creation_routes
 from orthanc_tw.app.dicom_client import (
     DicomClient,
     client_routes,
@@ -57,6 +58,7 @@ from orthanc_tw.core.upload import Uploader
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.reader import read_summary
 from orthanc_tw.dicom.summary import InstanceSummary
+from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.dicom.uids import accepted_transfer_syntaxes
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.index.read_only import ReadOnlyIndex
@@ -336,6 +338,19 @@ def route_providers(
             streamer,
             documents.tag_options,
             levels,
+        ),
+        *creation_routes(
+            configuration,
+            index,
+            storage,
+            store,
+            instances,
+            documents,
+            runtime,
+            main_tags.dictionary or UserDictionary(),
+            modification.run,
+            in_thread,
+            streamer.send_chunks,
         ),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
         *client_routes(client, index, engine, deleter, streamer.send_chunks),

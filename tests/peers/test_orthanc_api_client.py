@@ -39,9 +39,6 @@ WAITING = {
     "modification and anonymization": (
         r"\w+\.(anonymize|modify)(_bulk(_async)?)?|studies\.merge|InstancesSet\.modify"
     ),
-    "creation of instances": (
-        r"client\.create_\w+|studies\.attach_pdf|instances\.download_pdf|studies\.get_pdf_instances"
-    ),
     "DICOM network": r"modalities\.\w+",
 }
 # What cannot be asked of this server, or of any.

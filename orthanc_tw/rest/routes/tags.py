@@ -11,7 +11,7 @@ from twisted.web.server import Request
 
 from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.instances import Instances, StoredInstance
-from orthanc_tw.dicom.content import ContentList, ContentValue
+from orthanc_tw.dicom.content import ContentList
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions
 from orthanc_tw.dicom.uids import is_known_transfer_syntax
 from orthanc_tw.model.errors import ErrorCode, OrthancError
@@ -36,12 +36,12 @@ from orthanc_tw.rest.spec import (
     map_of,
     one_of,
 )
+from orthanc_tw.rest.values import SMALL_BYTES, send_value
 from orthanc_tw.rest.views import format_of
 
 InThread = Callable[..., Deferred[Any]]
 DICOM_MIME = "application/dicom"
 DICOM_JSON_MIME = "application/dicom+json"
-SMALL_BYTES = 64 * 1024
 
 _FORMAT = {**parts.FORMAT, **parts.IGNORE_LENGTH}
 _WHOLE = {"whole": described(FLAG, "Tags after the pixel data too")}
@@ -232,26 +232,7 @@ class TagRoutes:
             return bare(request, 404)
         if isinstance(found, ContentList):
             return json_body(request, list(found.names))
-        return await self._send_value(request, found, close)
-
-    async def _send_value(
-        self, request: Request, value: ContentValue, close: Callable[[], None]
-    ) -> Body:
-        headers = request.responseHeaders
-        headers.setRawHeaders(b"content-type", [value.content_type.encode("ascii")])
-        chunks = value.chunks()
-        if value.length <= SMALL_BYTES:
-            try:
-                data: bytes = await self._in_thread(b"".join, chunks)
-                return data
-            finally:
-                close()
-        headers.setRawHeaders(b"content-length", [b"%d" % value.length])
-        try:
-            await self._send_chunks(request, lambda: self._in_thread(next, chunks, b""))
-        finally:
-            close()
-        return None
+        return await send_value(request, found, close, self._send_chunks, self._in_thread)
 
 
 def _joined(pieces: Iterator[bytes]) -> bytes:
