@@ -16,6 +16,7 @@ _FILES = {
     "explorer.html": ("explorer.html", b"text/html"),
     "explorer.js": ("explorer.js", b"application/javascript"),
     "images/favicon.ico": ("favicon.ico", b"image/x-icon"),
+    "images/unsupported.png": ("unsupported.png", b"image/png"),
 }
 _SCRIPT = "// Extensions to Orthanc Explorer by the registered plugins\n\n"
 
