@@ -24,6 +24,7 @@ from orthanc_tw.app.dicom_client import (
 )
 from orthanc_tw.app.dicom_network import DicomNetwork, make_dicom_network
 from orthanc_tw.app.export import export_settings
+from orthanc_tw.app.images import image_routes
 from orthanc_tw.app.modification import (
     ModificationParts,
     make_modification,
@@ -328,6 +329,7 @@ def route_providers(
         JobOutputRoutes(engine, streamer),
         events,
         SliceRoutes(index),
+        *image_routes(index, instances, storage, modification.run, in_thread, streamer),
         *modification_routes(
             configuration,
             modification,

@@ -35,7 +35,6 @@ UIDS = {
 GROUPS = ("patients", "studies", "series", "instances", "jobs", "modalities", "peers")
 # Functions of what is not built yet, by what they wait for. Who builds it removes its line.
 WAITING = {
-    "pixels": r"series\.get_preview_(file|url)",
     "modification and anonymization": (
         r"\w+\.(anonymize|modify)(_bulk(_async)?)?|studies\.merge|InstancesSet\.modify"
     ),
