@@ -84,6 +84,7 @@ def make_modification(
         return ModificationSettings(
             default_encoding=runtime.default_encoding,
             conformant=configuration.boolean("ConformantAnonymization"),
+            lossy_quality=configuration.integer("DicomLossyTranscodingQuality"),
         )
 
     key = _pseudonym_key(configuration)

@@ -29,6 +29,7 @@ from orthanc_tw.app.modification import (
     modification_routes,
     worker_settings,
 )
+from orthanc_tw.app.transcoding import make_transcoder
 from orthanc_tw.app.warnings import tag_warnings
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
@@ -46,6 +47,7 @@ from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore, Spawn
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.core.upload import Uploader
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.reader import read_summary
@@ -138,6 +140,7 @@ def make_parts(
         observe=metrics.observe,
     )
     workers = WorkerPool(reactor.spawnProcess, reactor, worker_settings(configuration))
+    transcoder = make_transcoder(configuration, storage, workers)
     reconstructor = Reconstructor(
         index,
         storage,
@@ -157,14 +160,14 @@ def make_parts(
     exports = ExportLog(index, time.time, enabled=settings.exports_logged(configuration))
     client = make_dicom_client(
         configuration, modalities, network.pool, index, storage, store, runtime, in_thread,
-        exports=exports,
+        transcoder, exports=exports,
     )  # fmt: skip
     reporter = CommitmentReporter(lambda: modalities, network.pool)
     engine = JobsEngineService(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
         [
             *(
-                ArchiveKind(type_name, index, storage.open, datetime.now)
+                ArchiveKind(type_name, index, storage.open, datetime.now, transcoder=transcoder)
                 for type_name in (ARCHIVE, MEDIA)
             ),
             StorageCommitmentKind(index, storage, reporter.report),
@@ -199,7 +202,7 @@ def make_parts(
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels, modification, client,
+        log_levels, modification, client, transcoder,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -228,6 +231,7 @@ def route_providers(
     log_levels: LogLevels,
     modification: ModificationParts,
     client: DicomClient,
+    transcoder: FileTranscoder,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
@@ -264,7 +268,7 @@ def route_providers(
         SystemRoutes(index, settings.system(configuration, main_tags, database_uuid)),
         ResourceRoutes(browser, deleter, streamer.send_chunks, levels),
         FileExportRoutes(instances, Exporter(storage, in_thread, export, lambda: uuid.uuid4().hex)),
-        TagRoutes(instances, documents, files, streamer.send_chunks, in_thread, levels),
+        TagRoutes(instances, documents, files, streamer.send_chunks, in_thread, levels, transcoder),
         MetadataRoutes(metadata, names, levels),
         AttachmentRoutes(
             attachments,

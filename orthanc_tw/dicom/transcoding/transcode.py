@@ -24,7 +24,7 @@ from orthanc_tw.dicom.modification.writer import DatasetWriter
 from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.dicom.transcoding.derivation import Described, compression_values, image_values
 from orthanc_tw.dicom.transcoding.pixels import NewPixels, encapsulated_pixels, native_pixels
-from orthanc_tw.dicom.transcoding.refusal import refusal
+from orthanc_tw.dicom.transcoding.refusal import refusal, refuse_syntax
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
@@ -127,8 +127,7 @@ def _new_pixels(
     """The pixels, None if they stay as they are; and values that describe them."""
     own = document.transfer_syntax
     is_native = syntax in NATIVE_SYNTAXES
-    if not is_native and (syntax not in ENCODINGS):
-        raise refusal(own, syntax, "there is no encoder")
+    refuse_syntax(syntax)
     if not is_native and ENCODINGS[syntax].is_lossy and not transcoding.lossy:
         raise refusal(own, syntax, "no information may be lost")
     pixels = document.dataset.elements.get(_PIXELS)
