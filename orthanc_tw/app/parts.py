@@ -29,7 +29,7 @@ from orthanc_tw.app.modification import (
     modification_routes,
     worker_settings,
 )
-from orthanc_tw.app.transcoding import make_transcoder
+from orthanc_tw.app.transcoding import make_ingest_transcoder, make_transcoder
 from orthanc_tw.app.warnings import tag_warnings
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
@@ -129,6 +129,9 @@ def make_parts(
     """Wire a server; nothing runs yet."""
     metrics = Metrics(reactor, enabled=configuration.boolean("MetricsEnabled"))
     runtime = settings.runtime(configuration)
+    workers = WorkerPool(reactor.spawnProcess, reactor, worker_settings(configuration))
+    transcoder = make_transcoder(configuration, storage, workers)
+    ingest = make_ingest_transcoder(configuration, transcoder, storage, in_thread)
     store = InstanceStore(
         index,
         storage,
@@ -138,9 +141,8 @@ def make_parts(
         spawn=spawn,
         clock=time.time,
         observe=metrics.observe,
+        ingest=ingest,
     )
-    workers = WorkerPool(reactor.spawnProcess, reactor, worker_settings(configuration))
-    transcoder = make_transcoder(configuration, storage, workers)
     reconstructor = Reconstructor(
         index,
         storage,

@@ -29,11 +29,6 @@ WAITING = {
         *("OrthancPeers", "OrthancPeersInDatabase", "HttpProxy", "HttpVerbose", "HttpTimeout"),
         *("HttpsVerifyPeers", "HttpsCACertificates", "Pkcs11"),
     ),
-    "pixels": (
-        *("IngestTranscoding", "IngestTranscodingOfUncompressed"),
-        *("IngestTranscodingOfCompressed", "DicomLossyTranscodingQuality"),
-        *("TranscoderThreadsCount", "TranscoderCacheSize", "TranscoderMemoryCapacity"),
-    ),
     "modification": ("JobsEngineThreadsCount",),
     "exports": ("LogExportedResources",),
     "find": ("CaseSensitivePN",),

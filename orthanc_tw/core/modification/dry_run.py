@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from orthanc_tw.core.instances import Instances
-from orthanc_tw.core.modification.instances import RunInWorker
 from orthanc_tw.core.modification.task import pack_order, unpack_order
+from orthanc_tw.core.run_in_worker import RunInWorker
 from orthanc_tw.dicom.modification.plan import Modification, ModificationSettings
 from orthanc_tw.dicom.modification.report import OUTCOMES, Report
 from orthanc_tw.dicom.modification.rewrite import modify_instance

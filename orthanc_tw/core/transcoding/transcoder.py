@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 
-from orthanc_tw.core.modification.instances import RunInWorker
+from orthanc_tw.core.run_in_worker import RunInWorker
 from orthanc_tw.core.transcoding.task import TRANSCODE_FILE
 from orthanc_tw.dicom.transcoding.transcode import Transcoding
 from orthanc_tw.index.gateway import Attachment

@@ -32,6 +32,8 @@ from orthanc_tw.model.levels import ResourceType
 _PIXELS, _ICON, _DERIVATION, _SOP_INSTANCE = 0x7FE00010, 0x00880200, 0x00082111, 0x00080018
 _SAMPLES_PER_PIXEL, _PHOTOMETRIC = 0x00280002, 0x00280004
 _PALETTE = (0x00281101, 0x00281102, 0x00281103, 0x00281199, 0x00281201, 0x00281202, 0x00281203)
+# Smallest and LargestImagePixelValue, which a lossy codec does not keep
+_EXTREMES = (0x00280106, 0x00280107)
 _IN_MEMORY_BYTES = 8 * 1024 * 1024
 _TEXT_BYTES = 4096
 
@@ -177,7 +179,9 @@ def _written(
     # A compressed icon is in the old transfer syntax, as all pixel data of a file are (PS3.5 A.4)
     removed = [_ICON] if icon is not None and _is_compressed(icon) else []
     if values.get(_PHOTOMETRIC) and values.get(_SAMPLES_PER_PIXEL):
-        removed += [tag for tag in _PALETTE if tag in elements]
+        removed += _PALETTE
+    if pixels is not None and pixels.encoding is not None and pixels.encoding.is_lossy:
+        removed += _EXTREMES
     modification = Modification(
         level=ResourceType.INSTANCE, seed="", removed=tuple(map(TagPath.of, removed))
     )
