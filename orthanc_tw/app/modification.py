@@ -18,8 +18,9 @@ from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.modification.aftermath import Aftermath
 from orthanc_tw.core.modification.dry_run import DryRun
 from orthanc_tw.core.modification.instance_file import InstanceFiles
-from orthanc_tw.core.modification.instances import InstanceModifier, RunInWorker
+from orthanc_tw.core.modification.instances import InstanceModifier
 from orthanc_tw.core.reconstruct import Reconstructor
+from orthanc_tw.core.run_in_worker import RunInWorker
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.dicom.modification.plan import ModificationSettings
@@ -87,6 +88,7 @@ def make_modification(
             default_encoding=runtime.default_encoding,
             dictionary=dictionary,
             conformant=configuration.boolean("ConformantAnonymization") or None,
+            lossy_quality=configuration.integer("DicomLossyTranscodingQuality"),
         )
 
     key = _pseudonym_key(configuration)

@@ -32,6 +32,7 @@ from orthanc_tw.app.modification import (
     worker_settings,
 )
 from orthanc_tw.app.peers import Peers, make_peers, peer_routes
+from orthanc_tw.app.transcoding import make_ingest_transcoder, make_transcoder
 from orthanc_tw.app.transfers import (
     Transfers,
     TransferService,
@@ -55,6 +56,7 @@ from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore, Spawn
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.core.upload import Uploader
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.reader import read_summary
@@ -139,6 +141,9 @@ def make_parts(
     """Wire a server; nothing runs yet."""
     metrics = Metrics(reactor, enabled=configuration.boolean("MetricsEnabled"))
     runtime = settings.runtime(configuration)
+    workers = WorkerPool(reactor.spawnProcess, reactor, worker_settings(configuration))
+    transcoder = make_transcoder(configuration, storage, workers)
+    ingest = make_ingest_transcoder(configuration, transcoder, storage, in_thread)
     store = InstanceStore(
         index,
         storage,
@@ -148,8 +153,8 @@ def make_parts(
         spawn=spawn,
         clock=time.time,
         observe=metrics.observe,
+        ingest=ingest,
     )
-    workers = WorkerPool(reactor.spawnProcess, reactor, worker_settings(configuration))
     reconstructor = Reconstructor(
         index,
         storage,
@@ -170,7 +175,7 @@ def make_parts(
     exports = ExportLog(index, time.time, enabled=settings.exports_logged(configuration))
     client = make_dicom_client(
         configuration, modalities, network.pool, index, storage, store, runtime, in_thread,
-        exports=exports,
+        transcoder, exports=exports,
     )  # fmt: skip
     peers = make_peers(
         configuration, reactor, index, served_index, storage, client.services.transcoder, in_thread,
@@ -192,7 +197,7 @@ def make_parts(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
         [
             *(
-                ArchiveKind(type_name, index, storage.open, datetime.now)
+                ArchiveKind(type_name, index, storage.open, datetime.now, transcoder=transcoder)
                 for type_name in (ARCHIVE, MEDIA)
             ),
             StorageCommitmentKind(index, storage, reporter.report),
@@ -227,7 +232,7 @@ def make_parts(
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels, modification, client, peers, transfers,
+        log_levels, modification, client, peers, transfers, transcoder,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -270,6 +275,7 @@ def route_providers(
     client: DicomClient,
     peers: Peers,
     transfers: Transfers,
+    transcoder: FileTranscoder,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
@@ -306,7 +312,7 @@ def route_providers(
         SystemRoutes(index, settings.system(configuration, main_tags, database_uuid)),
         ResourceRoutes(browser, deleter, streamer.send_chunks, levels),
         FileExportRoutes(instances, Exporter(storage, in_thread, export, lambda: uuid.uuid4().hex)),
-        TagRoutes(instances, documents, files, streamer.send_chunks, in_thread, levels),
+        TagRoutes(instances, documents, files, streamer.send_chunks, in_thread, levels, transcoder),
         MetadataRoutes(metadata, names, levels),
         AttachmentRoutes(
             attachments,

@@ -16,6 +16,7 @@ from typing import BinaryIO, Protocol
 
 from twisted.internet.defer import Deferred
 
+from orthanc_tw.index.gateway import Attachment
 from orthanc_tw.net.modalities import RemoteModality
 
 
@@ -129,12 +130,14 @@ class InstanceFile:
 
     :ivar open: opens it; called in a thread, and closed by whoever sends it
     :ivar transfer_syntax: UID, as the file has it
+    :ivar attachment: the same file in the storage area, if it is stored
     """
 
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax: str
     open: Callable[[], BinaryIO]
+    attachment: Attachment | None = None
 
 
 @dataclass(frozen=True, slots=True)

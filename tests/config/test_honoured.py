@@ -12,11 +12,6 @@ from orthanc_tw.config.options import OPTIONS
 
 # Options of what is not built yet, by what they wait for. They only go from here.
 WAITING = {
-    "pixels": (
-        *("IngestTranscoding", "IngestTranscodingOfUncompressed"),
-        *("IngestTranscodingOfCompressed", "DicomLossyTranscodingQuality"),
-        *("TranscoderThreadsCount", "TranscoderCacheSize", "TranscoderMemoryCapacity"),
-    ),
     "WebDAV": ("WebDavEnabled", "WebDavDeleteAllowed", "WebDavUploadAllowed"),
 }
 

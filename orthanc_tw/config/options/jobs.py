@@ -194,7 +194,14 @@ THREADS = Topic(
             minimum=0,
             inapplicable="Large values are left in the file while an instance is parsed",
         ),
-        Option("TranscoderThreadsCount", INTEGER, 4, "Threads that transcode", minimum=1),
+        Option(
+            "TranscoderThreadsCount",
+            INTEGER,
+            4,
+            "Instances of an archive that are transcoded at once; WorkerProcesses do it",
+            honoured=True,
+            minimum=1,
+        ),
         Option(
             "TranscoderCacheSize",
             INTEGER,
@@ -202,6 +209,7 @@ THREADS = Topic(
             "Memory that caches transcoded instances",
             unit="MB",
             minimum=0,
+            inapplicable="Transcoded instances are streamed, none is kept",
         ),
         Option(
             "TranscoderMemoryCapacity",
@@ -210,6 +218,7 @@ THREADS = Topic(
             "Memory for instances that are being transcoded",
             unit="MB",
             minimum=0,
+            inapplicable="WorkerMemoryMB limits each process that transcodes",
         ),
         Option(
             "SequentialDicomReaderThreadsCount",

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin
 from orthanc_tw.core.modification.plan import PlannedInstance
 from orthanc_tw.core.modification.task import MODIFY_FILE, pack_order
+from orthanc_tw.core.run_in_worker import RunInWorker
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.core.turns import Turns
 from orthanc_tw.dicom.modification.plan import Modification, ModificationSettings
@@ -25,13 +26,6 @@ from orthanc_tw.model.registries import ContentType, MetadataType, OverwriteInst
 from orthanc_tw.storage.interface import Storage
 
 Ids = tuple[str, str, str, str]
-
-
-class RunInWorker(Protocol):
-    """`orthanc_tw.workers.pool.WorkerPool.run`."""
-
-    def __call__(self, function: str, args: Any = (), *, deadline_s: float | None = None) -> Any:
-        """Deferred of what the function returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +186,8 @@ class InstanceModifier:
             _metadata(order, planned.ids, result),
             self._overwrite(),
             partial(order.turns.ready, turn),
+            transcode=order.modification.transcode is None,
+            keep_uid=True,
         )
         return Modified(source.uuid, (stored.patient, stored.study, stored.series, stored.instance))
 

@@ -15,6 +15,7 @@ from orthanc_tw.dicom.creation.dataset import (
 )
 from orthanc_tw.dicom.modification.copying import Copier
 from orthanc_tw.dicom.modification.new_values import ValueRules, encode_value
+from orthanc_tw.dicom.modification.rewrite import piece_chunks
 from orthanc_tw.dicom.modification.rope import Rope
 from orthanc_tw.dicom.modules import module_tags
 from orthanc_tw.dicom.parser import read_document
@@ -121,10 +122,7 @@ def inherit(file: BinaryIO, level: ResourceType, settings: ComposeSettings) -> I
             if total > _INHERITED_BYTES:
                 raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "The modules of the parent are huge")
             elements[tag] = b"".join(
-                piece
-                if isinstance(piece, bytes)
-                else b"".join(document.chunks(piece[0], piece[1], swapped_bytes=piece[2]))
-                for piece in rope
+                data for piece in rope for data in piece_chunks(piece, document)
             )
         charset = charsets_of(dataset.specific_character_set, settings.default_encoding)
         patient = dataset.elements.get(_PATIENT_ID)

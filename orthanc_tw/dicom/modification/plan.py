@@ -27,12 +27,14 @@ class ModificationSettings:
     :ivar default_encoding: of data sets without SpecificCharacterSet
     :ivar dictionary: elements that option ``Dictionary`` adds
     :ivar conformant: `Modification.conformant` of requests that do not say it
+    :ivar lossy_quality: `Modification.lossy_quality` of requests that do not say it
     """
 
     software: str = "Orthanc 1.13.0"
     default_encoding: Encoding = Encoding.LATIN1
     dictionary: UserDictionary = field(default_factory=UserDictionary)
     conformant: bool | None = None
+    lossy_quality: int = 90
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -20,7 +20,7 @@ from orthanc_tw.dicom.modification.policy import Policy
 from orthanc_tw.dicom.modification.profile import Action, profile
 from orthanc_tw.dicom.modification.references import INSTANCE, SERIES, STUDY, UidMap
 from orthanc_tw.dicom.modification.report import Report
-from orthanc_tw.dicom.modification.rope import Rope
+from orthanc_tw.dicom.modification.rope import FilePiece, Piece, Rope
 from orthanc_tw.dicom.modification.writer import DatasetWriter
 from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.dicom.tags import is_private
@@ -184,18 +184,7 @@ class _Rewriting:
         """The file: meta information, and the data set, deflated if its syntax is."""
         sop_class = self._value(_SOP_CLASS) or _meta_text(self._document, _META_SOP_CLASS)
         target.write(meta_header(sop_class, self.result.sop_instance_uid, self._syntax))
-        deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS) if self._syntax == DEFLATED else None
-        for piece in rope:
-            if isinstance(piece, bytes):
-                target.write(deflater.compress(piece) if deflater else piece)
-                continue
-            start, length, unit = piece
-            for data in self._document.chunks(start, length, _CHUNK_BYTES, unit):
-                target.write(deflater.compress(data) if deflater else data)
-        if deflater:
-            rest = deflater.flush()
-            # PS3.5 A.5: padded to an even length
-            target.write(rest + b"\0" * (len(rest) & 1))
+        write_pieces(rope, self._document, target, deflates=self._syntax == DEFLATED)
 
     def _written(self, target_charset: CharacterSet | None) -> Rope:
         edition = self._modification.edition
@@ -311,6 +300,32 @@ class _Rewriting:
         if element is None or element.items is not None:
             return ""
         return self._charset.decode(self._document.read(element, 1024)).strip(" \0")
+
+
+def write_pieces(rope: Rope, document: Document, target: BinaryIO, *, deflates: bool) -> None:
+    """The bytes of a data set. Blocks on the files.
+
+    :param document: that the rope was made from
+    :param deflates: whether the transfer syntax is the deflated one (PS3.5 A.5)
+    """
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS) if deflates else None
+    for piece in rope:
+        for data in piece_chunks(piece, document):
+            target.write(deflater.compress(data) if deflater else data)
+    if deflater:
+        rest = deflater.flush()
+        # PS3.5 A.5: padded to an even length
+        target.write(rest + b"\0" * (len(rest) & 1))
+
+
+def piece_chunks(piece: Piece, document: Document) -> Iterable[bytes]:
+    """The bytes of a piece of a rope that was made from the document. Blocks on the files."""
+    if isinstance(piece, bytes):
+        return (piece,)
+    if isinstance(piece, FilePiece):
+        return piece.chunks(_CHUNK_BYTES)
+    start, length, unit = piece
+    return document.chunks(start, length, _CHUNK_BYTES, unit)
 
 
 def _meta_text(document: Document, tag: int) -> str:

@@ -16,6 +16,7 @@ from twisted.web.server import Request
 
 from orthanc_tw.core.archives.plan import PlanRequest, is_measured_at_once, measure_plan
 from orthanc_tw.dicom.public_dictionary import uid_entry
+from orthanc_tw.dicom.transcoding.refusal import refuse_syntax
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, MIME, OUTPUT_KEY, archive_parameters
@@ -243,18 +244,12 @@ class ArchiveRoutes:
         )
 
     async def _answer(self, request: Request, plan: PlanRequest, wanted: _Wanted) -> Body:
-        if wanted.transcode is None and is_measured_at_once(plan):
+        if wanted.transcode is not None:
+            refuse_syntax(wanted.transcode)
+        if is_measured_at_once(plan):
             size = self._index.read_one(lambda tx: measure_plan(tx, plan))
         else:
-            size = await self._index.read(
-                lambda tx: measure_plan(tx, plan, with_syntaxes=wanted.transcode is not None)
-            )
-        if wanted.transcode is not None and size.syntaxes - {wanted.transcode}:
-            raise OrthancError(
-                ErrorCode.NOT_IMPLEMENTED,
-                f"Transcode: instances cannot be transcoded to {wanted.transcode} yet",
-                http_status=501,
-            )
+            size = await self._index.read(lambda tx: measure_plan(tx, plan))
         parameters = archive_parameters(
             plan,
             filename=wanted.filename,
