@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import io
+import json
 import re
 import tempfile
+import time
 import warnings
 import zipfile
 from pathlib import Path
@@ -18,17 +20,16 @@ from pyorthanc import Orthanc
 from pyorthanc._orthanc_sdk_enums import ErrorCode
 from twisted.trial.unittest import TestCase
 
-from tests.peers.process import OrthancProcess
+from tests.peers.process import OrthancProcess, free_port
 
 DATA = Path(pydicom.__file__).parent / "data" / "test_files"
 FILES = ["CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "dicomdirtests/77654033/CR1/6154"]
 STUDY_UID = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
+SERIES_UID = "1.3.6.1.4.1.5962.1.3.1.1.20040119072730.12322"
 # Functions of what is not built yet, by what they wait for. Who builds it removes its line.
 WAITING = {
     "pixels": r"_(frames|frames_.*|image_u?int\d+|matlab|numpy|pdf|preview|rendered)$",
-    "modification and anonymization": r"_(anonymize|modify|merge|split)$|_bulk_(anonymize|modify)$",
     "creation of instances": "post_tools_create_dicom",
-    "DICOM network": ".*_modalities.*|.*_queries.*|.*_storage_commitment_.*|post_tools_dicom_echo",
     "peers": ".*_peers.*",
 }
 # Functions that cannot succeed, with any server: the status they get.
@@ -40,7 +41,13 @@ FAULTY = {
     "post_instances_id_export": 403,  # it cannot send the path
     "post_jobs_id_resume": 400,  # the job has succeeded already
     "post_jobs_id_resubmit": 400,
+    "post_modalities_id_find_worklist": 500,  # the server has no worklists
 }
+# They take resources away, or leave others behind.
+CHANGING = re.compile(
+    "delete_(patients|studies|series|instances)_id|post_storage_commitment_id_remove"
+    "|.*_(merge|split|modify|anonymize)"
+)
 LAST = ("post_tools_reset", "post_tools_shutdown")
 LEVELS = {"patients": "Patient", "studies": "Study", "series": "Series", "instances": "Instance"}
 TEXT_BODIES = {
@@ -58,7 +65,18 @@ class PyOrthancTests(TestCase):
     timeout = 300
 
     def setUp(self) -> None:
-        self.server = OrthancProcess(StableAge=3600)
+        port = free_port()
+        self.server = OrthancProcess(
+            StableAge=3600,
+            DicomServerEnabled=True,
+            DicomPort=port,
+            DicomAlwaysAllowGet=True,
+            DicomAlwaysAllowMove=True,
+            DicomModalitiesInDatabase=True,
+        )
+        self.modality = {"AET": "ORTHANC", "Host": "127.0.0.1", "Port": port}
+        body = json.dumps(self.modality).encode()
+        self.server.request("PUT", "/modalities/self", body)
         self.addCleanup(self.server.destroy)
         self.client = Orthanc(self.server.url)
         self.addCleanup(self.client.close)
@@ -82,6 +100,14 @@ class PyOrthancTests(TestCase):
         for parameter in list(inspect.signature(getattr(Orthanc, name)).parameters)[1:]:
             if parameter == "id_" and level is not None:
                 found["id_"] = self.ids[level][0]
+            elif parameter == "id_" and "_modalities_" in name:
+                found["id_"] = "self"
+            elif parameter == "id_" and "_queries_" in name:
+                found["id_"] = self.new_query(name)
+            elif parameter == "id_" and "_storage_commitment_" in name:
+                found["id_"] = self.new_commitment()
+            elif parameter == "index":
+                found["index"] = "0"
             elif parameter == "id_":
                 found["id_"] = self.job_id if "_jobs_" in name else "explorer.js"
             elif parameter == "name":
@@ -95,6 +121,10 @@ class PyOrthancTests(TestCase):
                 found["data"] = TEXT_BODIES.get(name, "default" if "log_level" in name else "text")
             elif parameter == "content":
                 found["content"] = b"content"
+        if name.endswith("_store_straight"):
+            found["content"] = (DATA / FILES[0]).read_bytes()
+        if name == "post_modalities_id_store" or name.endswith("_retrieve"):
+            del found["data"]
         if name == "post_instances":
             found["content"] = (DATA / FILES[0]).read_bytes()
         if name.startswith("get_tools_create_"):
@@ -111,7 +141,47 @@ class PyOrthancTests(TestCase):
             return {"Resources": ["nope"]}
         if name.startswith(("post_tools_create_", "post_tools_bulk_")):
             return {"Resources": [self.study]}
+        if name in ("put_modalities_id", "post_tools_dicom_echo"):
+            return self.modality
+        if name.endswith(("_store", "_storage_commitment")):
+            return {"Resources": [self.study]}
+        if name.endswith(("_id_move", "_id_get")):
+            return {"Level": "Study", "Resources": [{"StudyInstanceUID": STUDY_UID}]}
+        if name == "post_modalities_id_query":
+            return {"Level": "Study", "Query": {"PatientID": "1CT1"}}
+        if "_modalities_id_find" in name:
+            return {
+                "PatientID": "1CT1",
+                "StudyInstanceUID": STUDY_UID,
+                "SeriesInstanceUID": SERIES_UID,
+            }
+        if name.endswith(("_modify", "_split")):
+            body: dict[str, Any] = {"Replace": {"PatientName": "New"}}
+            if name == "post_patients_id_modify":
+                body = {"Replace": {"PatientID": "New"}, "Force": True}
+            if name.endswith("_split"):
+                body["Series"] = self.server.json("GET", f"/studies/{self.ids['studies'][0]}")[
+                    "Series"
+                ]
+            return body
+        if name.endswith("_merge"):
+            return {"Resources": [self.ids["studies"][1]], "KeepSource": True}
         return {}
+
+    def new_query(self, name: str) -> str:
+        """A query with an answer that has something below."""
+        level = "Patient" if name.endswith("_query_studies") else "Study"
+        level = "Series" if name.endswith("_query_instances") else level
+        body = {"Level": level, "Query": {"PatientID": "1CT1"}}
+        return str(self.server.json("POST", "/modalities/self/query", body)["ID"])
+
+    def new_commitment(self) -> str:
+        """A storage commitment that was reported."""
+        path = "/modalities/self/storage-commitment"
+        uid = str(self.server.json("POST", path, {"Resources": [self.study]})["ID"])
+        while self.server.json("GET", f"/storage-commitment/{uid}")["Status"] == "Pending":
+            time.sleep(0.02)
+        return uid
 
     def new_job(self) -> str:
         """A job that has ended, with its archive."""
@@ -128,8 +198,10 @@ class PyOrthancTests(TestCase):
         waiting = re.compile("|".join(WAITING.values()))
         order = {"put": 0, "post": 1, "get": 2, "delete": 3}
         functions.sort(key=lambda name: order[name.split("_")[0]])
+        functions.sort(key=lambda name: bool(CHANGING.fullmatch(name)))
         # Whole resources go last, and the largest of them at the end.
         functions.sort(key=lambda name: bool(re.fullmatch("delete_[a-z]+(_id)?", name)))
+        functions.sort(key="delete_modalities_id".__eq__)
         self.job_id = ""
         failed = {}
         called = 0
@@ -139,7 +211,7 @@ class PyOrthancTests(TestCase):
             called += 1
             if "_jobs_" in name:
                 self.job_id = self.new_job()
-            if re.fullmatch("delete_[a-z]+_id", name) and "_jobs_" not in name:
+            if CHANGING.fullmatch(name):
                 self.client.post_instances((DATA / FILES[0]).read_bytes())
                 for level in LEVELS:
                     self.ids[level] = self.server.json("GET", f"/{level}")
@@ -152,7 +224,7 @@ class PyOrthancTests(TestCase):
                 status = self.status
             if status != FAULTY.get(name, 200):
                 failed[name] = status
-        self.assertEqual(failed, {})
+        self.assertEqual(failed, {}, failed)
         self.assertGreater(called, 190)
 
     def test_reset_and_shutdown(self) -> None:
