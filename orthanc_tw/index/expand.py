@@ -76,7 +76,13 @@ def _ancestors(
     """Tags of the ancestors of each row. Rows of a list share them: each is read once."""
     parents = {number: row.parent_id for number, row in rows.items()}
     levels = {number: row.level for number, row in rows.items()}
-    above = {parent for parent in parents.values() if parent is not None}
+    # Above the topmost level that is wanted nothing has to be known: studies need no look-up.
+    top = min(wanted)
+    for row in rows.values():
+        if row.parent_id is not None and row.level.parent is top:
+            levels.setdefault(row.parent_id, top)
+            parents.setdefault(row.parent_id, None)
+    above = {parent for parent in parents.values() if parent is not None and parent not in parents}
     while above:
         found = fetch(connection, "internal_id, level, parent_id", _PARENTS, (_list(above),))
         for internal_id, level, parent in found:

@@ -31,7 +31,7 @@ class ResourceType(enum.IntEnum):
     @property
     def parent(self) -> ResourceType | None:
         """The level above, or None for a patient."""
-        return None if self is ResourceType.PATIENT else ResourceType(self - 1)
+        return _PARENTS[self]
 
     @property
     def child(self) -> ResourceType | None:
@@ -55,6 +55,13 @@ _LABELS = {
     ResourceType.STUDY: "Study",
     ResourceType.SERIES: "Series",
     ResourceType.INSTANCE: "Instance",
+}
+# Looked up: to make a member of a number takes longer than all else of a resource in a list.
+_PARENTS = {
+    ResourceType.PATIENT: None,
+    ResourceType.STUDY: ResourceType.PATIENT,
+    ResourceType.SERIES: ResourceType.STUDY,
+    ResourceType.INSTANCE: ResourceType.SERIES,
 }
 _PLURALS = {
     ResourceType.PATIENT: "patients",

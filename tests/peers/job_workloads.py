@@ -48,7 +48,9 @@ def _modify(study: str, _: str) -> tuple[str, dict[str, Any]]:
 
 
 def _anonymize(study: str, _: str) -> tuple[str, dict[str, Any]]:
-    return f"/studies/{study}/anonymize", {"Replace": {"PatientName": "Nobody"}}
+    # The identifier too: one that is made up is another one in each run.
+    replaced = {"PatientName": "Nobody", "PatientID": "Nobody"}
+    return f"/studies/{study}/anonymize", {"Replace": replaced, "Force": True}
 
 
 def _split(study: str, series: str) -> tuple[str, dict[str, Any]]:

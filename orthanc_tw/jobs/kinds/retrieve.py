@@ -27,14 +27,12 @@ from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.interface import AssociationPool, Proposal, Reply, ScuAssociation
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.query.client import dimse_error, uncompressed_syntaxes
-from orthanc_tw.net.query.levels import (
+from orthanc_tw.net.query.levels import get_identifier, model_of, move_identifier
+from orthanc_tw.net.scp.sop_classes import (
     PATIENT_ROOT_GET,
     PATIENT_ROOT_MOVE,
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
-    get_identifier,
-    model_of,
-    move_identifier,
 )
 
 MOVE = "DicomMoveScu"

@@ -22,16 +22,14 @@ from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.interface import AssociationPool, Dataset, Proposal, Reply
 from orthanc_tw.net.modalities import RemoteModality
-from orthanc_tw.net.query.levels import (
+from orthanc_tw.net.query.levels import adapted, find_identifier, model_of
+from orthanc_tw.net.scp.echo import VERIFICATION
+from orthanc_tw.net.scp.sop_classes import (
+    MODALITY_WORKLIST_FIND,
     PATIENT_ROOT_FIND,
     SOP_CLASSES_IN_STUDY,
     STUDY_INSTANCE_UID,
     STUDY_ROOT_FIND,
-    VERIFICATION,
-    WORKLIST_FIND,
-    adapted,
-    find_identifier,
-    model_of,
 )
 
 _UNPROCESSABLE = 0xC000
@@ -124,7 +122,9 @@ class QueryClient:
         :raises OrthancError: as `find`
         """
         identifier = adapted(query, modality.manufacturer)
-        return await self._find(modality, (WORKLIST_FIND,), WORKLIST_FIND, identifier, timeout_s)
+        return await self._find(
+            modality, (MODALITY_WORKLIST_FIND,), MODALITY_WORKLIST_FIND, identifier, timeout_s
+        )
 
     async def sop_classes(
         self, modality: RemoteModality, query: Mapping[int, str]

@@ -12,7 +12,7 @@ from orthanc_tw.dicom.uids import EXPLICIT_LITTLE_ENDIAN
 from orthanc_tw.net.interface import AssociationPool, Proposal
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.query.client import dimse_error, uncompressed_syntaxes
-from orthanc_tw.net.query.levels import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
+from orthanc_tw.net.scp.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 from orthanc_tw.net.storage_commitment import REQUEST_STORAGE_COMMITMENT, request_information
 
 
