@@ -1,18 +1,21 @@
 """What DCMTK's storescu sends, and what we send to its storescp, a second.
 
-``python -m benchmarks.dicom [--rounds N] [--small N] [--large N]``: this server, Debian's Orthanc
-and DCMTK's own storescp take the same files of the same client. One association of small
-instances, two of 512 KB.
+``python -m benchmarks.dicom [--rounds N] [--small N] [--large N] [--sent N]``: this server,
+Debian's Orthanc and DCMTK's own storescp take the same files of the same client. One association of
+small instances, two of 512 KB. Then both servers send what they have stored to storescp, as their
+``/modalities/NAME/store`` does. ``--smoke`` asks for little and only checks that all of it works.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import statistics
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,13 +78,44 @@ def server(start: Callable[..., Any], folder: Path) -> Any:
             started.stop()
 
 
+def sent_by(start: Callable[..., Any], root: Path, files: list[Path]) -> float | None:
+    """Store files in a server, have it send them to storescp; instances a second, None if it is
+    not installed.
+    """
+    started = start(root / "sender", dicom_port=free_port())
+    if started is None:
+        return None
+    try:
+        url = f"http://127.0.0.1:{started.port}"
+        ids = [json.loads(ask(f"{url}/instances", path.read_bytes()))["ID"] for path in files]
+        with storescp(root / "sink") as port:
+            modality = {"AET": "ANY-SCP", "Host": "127.0.0.1", "Port": port}
+            ask(f"{url}/modalities/sink", json.dumps(modality).encode(), "PUT")
+            began = time.perf_counter()
+            ask(f"{url}/modalities/sink/store", json.dumps(ids).encode())
+            return len(ids) / (time.perf_counter() - began)
+    finally:
+        started.stop()
+
+
+def ask(url: str, body: bytes, method: str = "POST") -> bytes:
+    """One request; raises unless it succeeds."""
+    request = urllib.request.Request(url, body, method=method)
+    with urllib.request.urlopen(request, timeout=600) as answer:
+        return bytes(answer.read())
+
+
 def main() -> None:
-    """Print a line a workload and receiver: the median."""
+    """Print a line a workload and receiver: the median, and ours as a multiple of it."""
     parser = argparse.ArgumentParser(prog="benchmarks.dicom", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--small", type=int, default=300)
     parser.add_argument("--large", type=int, default=100, help="of each of two associations")
+    parser.add_argument("--sent", type=int, default=1000, help="instances that servers send")
+    parser.add_argument("--smoke", action="store_true")
     options = parser.parse_args()
+    if options.smoke:
+        options.rounds, options.small, options.large, options.sent = 1, 5, 2, 5
     figures: dict[tuple[str, str], list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
@@ -90,6 +124,7 @@ def main() -> None:
             make_files(root / f"large{n}", options.large, 512, 1_000_000 * (n + 1))
             for n in range(2)
         ]
+        stored = sorted(make_files(root / "stored", options.sent, 48, 9_000_000).iterdir())
         for _ in range(options.rounds):
             for receiver, opened in (
                 ("orthanc-tw", server(start_ours, root / "ours")),
@@ -105,8 +140,14 @@ def main() -> None:
                         ("sent by us, small, 1 assoc.", send_all(port, [small])),
                     ):
                         figures.setdefault((what, receiver), []).append(rate)
-    for (what, receiver), rates in sorted(figures.items()):
-        print(f"{what:28} {receiver:12} {statistics.median(rates):8.1f}/s")
+            for sender, start in (("orthanc-tw", start_ours), ("Orthanc", start_reference)):
+                sending = sent_by(start, root, stored)
+                if sending is not None:
+                    figures.setdefault(("sent to storescp", sender), []).append(sending)
+    for (what, other), rates in sorted(figures.items()):
+        rate = statistics.median(rates)
+        ratio = statistics.median(figures[what, "orthanc-tw"]) / rate
+        print(f"{what:28} {other:12} {rate:8.1f}/s  ours is {ratio:5.2f} times that")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from orthanc_tw.net.scu.connect import connector
 from orthanc_tw.net.scu.pool import Associations
 from orthanc_tw.net.slots import Slots
 from orthanc_tw.net.tls import client_contexts
+from orthanc_tw.net.tracing import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,10 @@ def make_dicom_network(
         aet = "other" if info.modality is None else info.modality.aet
         metrics.count_dicom(operation, aet, _outcome(status))
 
-    def traces() -> bool:
-        return log_levels.shows(LogLevel.debug, "dicom")
+    traced = Trace.IDENTIFIERS if settings.traces_identifiers else Trace.COMMANDS
+
+    def traces() -> Trace:
+        return traced if log_levels.shows(LogLevel.debug, "dicom") else Trace.OFF
 
     host = Host(
         store=None if settings.is_read_only else store,

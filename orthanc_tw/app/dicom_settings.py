@@ -87,11 +87,13 @@ class NetworkSettings:
     :ivar operations: ``DicomThreadsCount``
     :ivar maximum_length: ``MaximumPduLength``, bytes
     :ivar is_read_only: ``ReadOnly``
+    :ivar traces_identifiers: ``DicomTraceIdentifiers``
     """
 
     operations: int
     maximum_length: int
     is_read_only: bool
+    traces_identifiers: bool
 
 
 def network(configuration: Configuration) -> NetworkSettings:
@@ -100,6 +102,7 @@ def network(configuration: Configuration) -> NetworkSettings:
         operations=configuration.integer("DicomThreadsCount"),
         maximum_length=configuration.integer("MaximumPduLength"),
         is_read_only=configuration.boolean("ReadOnly"),
+        traces_identifiers=configuration.boolean("DicomTraceIdentifiers"),
     )
 
 

@@ -22,12 +22,14 @@ class StoreArrivals:
 
         Source: PS3.7 9.3.1.
         """
+        # pynetdicom names itself
+        originators = (originator_aet, remote_aet)
 
         def stored(origin: StoreOrigin, result: StoreResult) -> None:
             if (
                 origin.origin is RequestOrigin.DICOM_PROTOCOL
                 and origin.remote_aet == remote_aet
-                and origin.move_originator_aet == originator_aet
+                and origin.move_originator_aet in originators
                 and not origin.association_id
             ):
                 arrived(result.instance)

@@ -106,6 +106,8 @@ class Dispatcher:
         )
 
     def _dispatch(self, operation: Operation, content: bytes | None) -> None:
+        if content is not None and self._session is not None:
+            self._session.trace_identifier("received", operation.context.id, content)
         request = operation.request(content)
         if request is None:
             reply = Reply(Status.UNRECOGNIZED_OPERATION)

@@ -16,6 +16,7 @@ from orthanc_tw.net.dimse import CommandSet, DatasetSink, MessageReader
 from orthanc_tw.net.errors import AssociationAborted, AssociationError
 from orthanc_tw.net.interface import Dataset
 from orthanc_tw.net.sender import MessageSender
+from orthanc_tw.net.tracing import Trace, shown
 from orthanc_tw.net.user_items import Malformed
 
 #: The longest data set that is collected in memory (an identifier, a list of references), bytes.
@@ -101,7 +102,7 @@ class Session:
     :param contexts: those that were accepted, by number
     :param requests: answers the peer
     :param abort: aborts the association
-    :param traces: whether messages are told to the log (level ``trace`` of category ``dicom``)
+    :param traces: what of messages is told to the log
     :param label: who is at the other end, for the log
     """
 
@@ -114,7 +115,7 @@ class Session:
         requests: RequestReceiver,
         *,
         abort: Callable[[AssociationError], None],
-        traces: Callable[[], bool],
+        traces: Callable[[], Trace],
         label: str,
     ) -> None:
         self.contexts = contexts
@@ -156,7 +157,7 @@ class Session:
             raise Malformed(f"presentation context {context_id} was not accepted")
         if self._traces():
             self._log.debug(
-                "{label}: received {message}", label=self._label, message=dimse.describe(command)
+                "{label}: received {command}", label=self._label, command=dimse.describe(command)
             )
         if not dimse.number(command, dimse.COMMAND_FIELD) & dimse.RESPONSE:
             return self._requests.begin(context, command)
@@ -167,14 +168,31 @@ class Session:
         has_dataset = dimse.number(command, dimse.DATA_SET_TYPE, dimse.NO_DATA_SET)
         return DatasetCollector(
             lambda content: operation.replied(
-                command, None if content is None else Dataset(context.transfer_syntax, content)
+                command, None if content is None else self._dataset(context, content)
             ),
             is_expected=has_dataset != dimse.NO_DATA_SET,
+        )
+
+    def _dataset(self, context: Context, content: bytes) -> Dataset:
+        self.trace_identifier("received", context.id, content)
+        return Dataset(context.transfer_syntax, content)
+
+    def trace_identifier(self, verb: str, context_id: int, content: bytes) -> None:
+        """Tell what a query or its answer says, if that is asked for."""
+        if self._traces() < Trace.IDENTIFIERS:
+            return
+        self._log.debug(
+            "{label}: {verb} {identifier}",
+            label=self._label,
+            verb=verb,
+            identifier=shown(content, self.contexts[context_id].transfer_syntax),
         )
 
     def respond(self, context_id: int, command: CommandSet, dataset: bytes | None = None) -> None:
         """Send a response."""
         self._trace(command)
+        if dataset is not None:
+            self.trace_identifier("sent", context_id, dataset)
         self.sender.send(context_id, command, dataset)
 
     def open_operation(self, receiver: ReplyReceiver) -> int:
@@ -198,6 +216,8 @@ class Session:
     def request(self, context_id: int, command: CommandSet, dataset: bytes | None = None) -> None:
         """Send a request whose number `open_operation` gave."""
         self._trace(command)
+        if dataset is not None:
+            self.trace_identifier("sent", context_id, dataset)
         self.sender.send(context_id, command, dataset)
 
     async def stream(
@@ -210,7 +230,7 @@ class Session:
     def _trace(self, command: CommandSet) -> None:
         if self._traces():
             self._log.debug(
-                "{label}: sent {message}", label=self._label, message=dimse.describe(command)
+                "{label}: sent {command}", label=self._label, command=dimse.describe(command)
             )
 
     def ended(self, error: AssociationError) -> None:

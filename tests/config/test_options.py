@@ -20,6 +20,7 @@ OURS = {
     "JobsOutputsMaximumSize",
     "JobsRetry",
     "Worklists",
+    "DicomTraceIdentifiers",
     "ConformantAnonymization",
     "PseudonymKey",
     "Transfers",

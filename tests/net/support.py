@@ -22,6 +22,7 @@ from orthanc_tw.net.permissions import Permissions, PermissionSettings
 from orthanc_tw.net.scp.acceptor import Acceptor, AcceptorFactory, AcceptorSettings
 from orthanc_tw.net.scp.echo import VERIFICATION, EchoHandler
 from orthanc_tw.net.slots import Slots
+from orthanc_tw.net.tracing import Trace
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT = "1.2.840.10008.1.2"
@@ -100,6 +101,7 @@ class Rig:
         **permissions: Any,
     ) -> None:
         self.clock = Clock()
+        self.trace = Trace.OFF
         self.observed: list[tuple[str, int]] = []
         known = modalities or {}
         self.permissions = Permissions(PermissionSettings("ORTHANC", **permissions), lambda: known)
@@ -132,7 +134,7 @@ class Rig:
             self.permissions,
             lambda: self.policy,
             clock=self.clock,
-            traces=lambda: False,
+            traces=lambda: self.trace,
         )
 
     def connect(self) -> tuple[Acceptor, Wire]:

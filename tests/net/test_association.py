@@ -27,6 +27,7 @@ from orthanc_tw.net.negotiation import CALLED_AET_NOT_RECOGNIZED
 from orthanc_tw.net.scu.association import Association
 from orthanc_tw.net.scu.pool import Associations, PoolSettings
 from orthanc_tw.net.scu.proposals import storage_proposals
+from orthanc_tw.net.tracing import Trace
 from orthanc_tw.testing.memory_index import MemoryIndex
 from orthanc_tw.testing.memory_storage import MemoryStorage
 from tests.net.support import CT, EXPLICIT, IMPLICIT, Rig, Wire, instance_store, lose
@@ -52,7 +53,7 @@ class Net:
             self.connect,
             options.pop("host", rig.host),
             clock=rig.clock,
-            traces=lambda: True,
+            traces=lambda: Trace.COMMANDS,
         )
 
     def connect(self, modality: RemoteModality, protocol: Any, timeout_s: float) -> Deferred[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.core.runtime import RuntimeOptions
+from orthanc_tw.dicom.charset import Encoding
 from orthanc_tw.dicom.uids import accepted_sop_classes, accepted_transfer_syntaxes
 from orthanc_tw.net.storage_contexts import MAXIMUM_CONTEXTS, MAXIMUM_ROUNDS, storage_rounds
 from tests.net.support import CT, EXPLICIT, IMPLICIT
@@ -21,7 +22,11 @@ class RoundsTests(SynchronousTestCase):
         syntaxes = accepted_transfer_syntaxes(["1.2.840.10008.1.*"])
         rounds = list(
             storage_rounds(
-                RuntimeOptions(accepted_sop_classes=classes, accepted_transfer_syntaxes=syntaxes)
+                RuntimeOptions(
+                    Encoding.LATIN1,
+                    accepted_sop_classes=classes,
+                    accepted_transfer_syntaxes=syntaxes,
+                )
             )
         )
         self.assertLessEqual(max(map(len, rounds)), MAXIMUM_CONTEXTS)
@@ -35,6 +40,7 @@ class RoundsTests(SynchronousTestCase):
     def test_known(self) -> None:
         """Of known classes each syntax is offered by itself; what is not accepted is not."""
         runtime = RuntimeOptions(
+            Encoding.LATIN1,
             accepted_sop_classes=[CT, "1.2.3"],
             accepted_transfer_syntaxes=[IMPLICIT, EXPLICIT, JPEG_2000],
         )

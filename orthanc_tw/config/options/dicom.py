@@ -192,6 +192,14 @@ CLIENT = Topic(
             choices=("C-MOVE", "C-GET"),
         ),
         Option(
+            "DicomTraceIdentifiers",
+            BOOLEAN,
+            False,
+            "Whether the trace log of DICOM shows what queries and their answers say: data of "
+            "patients",
+            honoured=True,
+        ),
+        Option(
             "DicomScuTimeout",
             INTEGER,
             10,

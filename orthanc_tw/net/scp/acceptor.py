@@ -19,6 +19,7 @@ from orthanc_tw.net.permissions import Permissions
 from orthanc_tw.net.protocol import AssociationProtocol
 from orthanc_tw.net.sender import MessageSender
 from orthanc_tw.net.session import Session
+from orthanc_tw.net.tracing import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class AcceptorFactory(Factory):
 
     :param clock: ``IReactorTime``
     :param policy: what is accepted now
-    :param traces: whether messages are told to the log
+    :param traces: what of messages is told to the log
     :ivar connections: those that are open
     """
 
@@ -115,7 +116,7 @@ class AcceptorFactory(Factory):
         policy: Callable[[], Policy],
         *,
         clock: Any,
-        traces: Callable[[], bool],
+        traces: Callable[[], Trace],
     ) -> None:
         self.settings = settings
         self.host = host

@@ -17,6 +17,7 @@ from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.scu.association import Association
 from orthanc_tw.net.scu.connect import Connect
 from orthanc_tw.net.scu.requestor import Requestor, association_request
+from orthanc_tw.net.tracing import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Associations:
     :param connect: opens a connection
     :param host: answers what peers ask in these associations
     :param clock: ``IReactorTime``
-    :param traces: whether messages are told to the log
+    :param traces: what of messages is told to the log
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Associations:
         host: Host,
         *,
         clock: Any,
-        traces: Callable[[], bool],
+        traces: Callable[[], Trace],
     ) -> None:
         self._settings = settings
         self._connect = connect

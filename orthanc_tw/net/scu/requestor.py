@@ -23,6 +23,7 @@ from orthanc_tw.net.pdu import AssociateAccept, AssociateReject, AssociateReques
 from orthanc_tw.net.protocol import AssociationProtocol
 from orthanc_tw.net.sender import MessageSender
 from orthanc_tw.net.session import Context, Session
+from orthanc_tw.net.tracing import Trace
 from orthanc_tw.net.user_items import Role, UserInformation
 
 #: Presentation contexts of one association (PS3.8 9.3.2.2: odd numbers from 1 to 255).
@@ -84,7 +85,7 @@ class Requestor(AssociationProtocol):
         *,
         clock: Any,
         timeout_s: float,
-        traces: Callable[[], bool],
+        traces: Callable[[], Trace],
         association_id: int = 1,
     ) -> None:
         super().__init__(clock, timeout_s)

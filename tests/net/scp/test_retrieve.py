@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Any
 
 from pydicom import dcmread
@@ -97,6 +98,17 @@ class GetTests(Case):
             [(reply.remaining, reply.completed) for reply in self.responder.replies],
             [(4, 1), (3, 2), (2, 3), (1, 4), (0, 5)],
         )
+
+    def test_order(self) -> None:
+        """The instances of a series come by their numbers."""
+        for name in ("4981", "5011"):
+            self.server.upload(f"test_files/dicomdirtests/98892003/MR2/{name}")
+        series = uid(PETER[4], "SeriesInstanceUID")
+        self.get(QueryRetrieveLevel="SERIES", SeriesInstanceUID=series)
+        numbers = [
+            int(dcmread(BytesIO(content)).InstanceNumber) for _, content in self.responder.stored
+        ]
+        self.assertEqual([1, 2, 3], numbers)
 
     def test_accession_number(self) -> None:
         """A study may be named by its accession number."""
