@@ -311,6 +311,17 @@ class ReferenceTests(SynchronousTestCase):
         instance = named.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
         self.assertEqual(instance.ReferencedSOPInstanceUID, first.SOPInstanceUID)
 
+    def test_missing_identifiers(self) -> None:
+        """Identifiers that the source lacks become different ones."""
+        source = dataset()
+        del source.StudyInstanceUID, source.SeriesInstanceUID
+        for frame in (None, "1.2.7"):
+            if frame is not None:
+                source.FrameOfReferenceUID = frame
+            found = load(anonymize(save(source)))
+            uids = {found.StudyInstanceUID, found.SeriesInstanceUID, found.SOPInstanceUID}
+            self.assertEqual(len({*uids, found.get("FrameOfReferenceUID", "")}), 4)
+
     def test_kept_instances(self) -> None:
         """Where instances keep their UIDs, references to instances do too."""
         source = save(dataset(ReferencedImageSequence=[item(ReferencedSOPInstanceUID="1.2.9")]))
