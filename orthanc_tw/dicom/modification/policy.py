@@ -59,7 +59,8 @@ class Policy:
                 self._required[1].update(required_actions(sop_class, nested=True))
                 self._required[1].update(top)
         self._decided: set[int] = set()
-        if self._required and modification.edition is not None:
+        names_some = modification.removed or modification.kept or has_ranges
+        if self._required and modification.edition is not None and names_some:
             basic = profile(modification.edition)
             self._decided.update(
                 tag for tag, action in self._actions.items() if action is not basic.actions.get(tag)

@@ -30,6 +30,7 @@ from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
 
 _CHARSET, _SOP_CLASS, _META_SOP_CLASS = 0x00080005, 0x00080016, 0x00020002
+_FRAME = 0x00200052
 _PATIENT_NAME, _PATIENT_ID = 0x00100010, 0x00100020
 _IDENTITY_REMOVED, _METHOD = 0x00120062, 0x00120063
 _UTF8 = "ISO_IR 192"
@@ -199,12 +200,26 @@ class _Rewriting:
             encoding=ElementEncoding.of(self._syntax),
             private_creator=self._modification.private_creator,
             target_charset=target_charset,
-            leaks=Leaks(self._document, self._action, edition) if edition else None,
+            leaks=self._leaks(edition) if edition else None,
             report=self._report,
         ).write()
 
-    def _action(self, tag: int) -> Action:
-        return self._policy.action(tag, 0)
+    def _leaks(self, edition: str) -> Leaks:
+        old, new = self.source, self.result
+        keeps_frame = self._policy.action(_FRAME, 0) is Action.KEEP
+        changed = (
+            (old.study_instance_uid, new.study_instance_uid),
+            (old.series_instance_uid, new.series_instance_uid),
+            (old.sop_instance_uid, new.sop_instance_uid),
+            (self._value(_FRAME), None if keeps_frame else ""),
+        )
+        return Leaks(
+            self._document,
+            self._policy.action,
+            edition,
+            self._settings.default_encoding,
+            [source for source, result in changed if result is not None and source != result],
+        )
 
     def _identify(self) -> frozenset[int]:
         """Add the new identifiers to the values that are set; answers those that are kept."""

@@ -28,7 +28,7 @@ from orthanc_tw.dicom.modification.references import REFERENCES, TOP_REFERENCES,
 from orthanc_tw.dicom.modification.report import CLEARED, KEPT, REMOVED, REPLACED, Report
 from orthanc_tw.dicom.modification.rope import Rope
 from orthanc_tw.dicom.tag_names import dictionary_vr, tag_name
-from orthanc_tw.dicom.tags import format_tag, is_private
+from orthanc_tw.dicom.tags import format_tag
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 
@@ -184,7 +184,7 @@ class DatasetWriter:
                     continue
             elif self._kept(
                 rope, item, element, depth, edits, path, strict_below,
-                dummies or action is Action.DUMMY,
+                dummies or action is Action.DUMMY, by_path,
             ):  # fmt: skip
                 changed = True
                 continue
@@ -206,6 +206,7 @@ class DatasetWriter:
         path: str,
         strict: bool,
         dummies: bool,
+        by_path: bool,
     ) -> bool:
         """An element that stays; answers whether it has changed all the same, and is written."""
         tag = element.tag
@@ -222,7 +223,7 @@ class DatasetWriter:
             return False
         if dummies and self._dummy(rope, item, element, path):
             return True
-        if self._leaks_identity(element):
+        if not by_path and self._leaks_identity(element):
             rope.add(self._encoding.head(tag, element.vr, 0))
             if self._report:
                 self._tell(path, element, CLEARED)
@@ -239,9 +240,8 @@ class DatasetWriter:
     def _leaks_identity(self, element: Element) -> bool:
         return (
             self._leaks is not None
-            and self._leaks.has(element.vr, element.length, lambda: self._document.read(element))
+            and self._leaks.has(element, lambda: self._document.read(element))
             and not self._policy.is_kept_by_name(element.tag)
-            and not is_private(element.tag)
         )
 
     def _sequence(

@@ -206,6 +206,53 @@ class LeakTests(SynchronousTestCase):
         kept = load(anonymize(source, Keep=["ManufacturerModelName"]))
         self.assertEqual(kept.ManufacturerModelName, "PID-4711")
 
+    def test_forms_of_names(self) -> None:
+        """Names count however they are written, and those in items too."""
+        for text in ("JANE DOE", "doe, jane", "of Doe Jane", "Jane^Doe", "1.2.3.4.5", "Roe Ann"):
+            source = save(
+                dataset(
+                    RequestAttributesSequence=[item(RequestingPhysician="Roe^Ann")],
+                    SequenceName=text,
+                )
+            )
+            self.assertEqual(load(anonymize(source)).SequenceName, "", text)
+        source = save(dataset(OtherPatientIDsSequence=[item(PatientID="other-1")]))
+        kept = load(anonymize(source, Keep=["OtherPatientIDsSequence[*].PatientID"]))
+        self.assertEqual(kept.OtherPatientIDsSequence[0].PatientID, "other-1")
+        again = anonymize(anonymize(save(dataset(SequenceName="Anonymous"))))
+        self.assertEqual(load(again).SequenceName, "Anonymous")
+
+    def test_other_character_sets(self) -> None:
+        """A name is found in items that have another character set than the name."""
+        source = save(
+            dataset(
+                SpecificCharacterSet="ISO_IR 144",
+                PatientName="Иванов^Иван",
+                ReferencedImageSequence=[
+                    item(SpecificCharacterSet="ISO_IR 192", CodeMeaning="это Иванов Иван"),
+                    item(CodeMeaning="Иван Иванов"),
+                    item(CodeMeaning="Петров"),
+                ],
+            )
+        )
+        found = load(anonymize(source)).ReferencedImageSequence
+        self.assertEqual([one.CodeMeaning for one in found], ["", "", "Петров"])
+
+    def test_private_and_binary(self) -> None:
+        """What KeepPrivateTags leaves is scrubbed too, also in values without a VR."""
+        made = dataset()
+        block = made.private_block(0x0011, "MINE", create=True)
+        block.add_new(1, "LO", "of Doe Jane")
+        block.add_new(2, "OB", b"\0\1PID-4711\0")
+        block.add_new(3, "UN", b"Doe^Jane")
+        block.add_new(4, "LO", "other")
+        result = anonymize(save(made), KeepPrivateTags=True)
+        found = load(result).private_block(0x0011, "MINE")
+        self.assertEqual([bool(found[number].value) for number in (1, 2, 3, 4)],
+                         [False, False, False, True])  # fmt: skip
+        for value in (b"PID-4711", b"Doe", b"Jane"):
+            self.assertNotIn(value, result)
+
 
 class ReferenceTests(SynchronousTestCase):
     """Objects that refer to each other still do."""
@@ -263,6 +310,17 @@ class ReferenceTests(SynchronousTestCase):
         self.assertEqual(named.StudyInstanceUID, first.StudyInstanceUID)
         instance = named.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
         self.assertEqual(instance.ReferencedSOPInstanceUID, first.SOPInstanceUID)
+
+    def test_missing_identifiers(self) -> None:
+        """Identifiers that the source lacks become different ones."""
+        source = dataset()
+        del source.StudyInstanceUID, source.SeriesInstanceUID
+        for frame in (None, "1.2.7"):
+            if frame is not None:
+                source.FrameOfReferenceUID = frame
+            found = load(anonymize(save(source)))
+            uids = {found.StudyInstanceUID, found.SeriesInstanceUID, found.SOPInstanceUID}
+            self.assertEqual(len({*uids, found.get("FrameOfReferenceUID", "")}), 4)
 
     def test_kept_instances(self) -> None:
         """Where instances keep their UIDs, references to instances do too."""
