@@ -50,5 +50,6 @@ def openapi_document() -> JsonObject:
         modification=absent,
         client=absent,
         transcoder=absent,
+        ingest=absent,
     )
     return document(route for provider in providers for route in provider.routes())

@@ -28,7 +28,7 @@ from orthanc_tw.model.identifiers import DicomIdentifiers
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import Compression
-from tests.core.archives.fakes import FakeIndex
+from tests.core.archives.fakes import FakeIndex, transcoder
 
 MOMENT = datetime(2024, 5, 6, 7, 8, 10)
 # every member is a window of its own, those above 30,000 bytes are written by parts
@@ -94,6 +94,7 @@ class ArchiveTestCase(SynchronousTestCase):
             self.index.open_file,
             lambda: MOMENT,
             settings,  # type: ignore[arg-type]
+            transcoder(self.index),
         )
 
     def parameters(self, **more: Any) -> JsonObject:
