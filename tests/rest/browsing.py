@@ -153,6 +153,7 @@ class Server:
             spawn=lambda work, failed: in_thread(work).addErrback(failed),
             clock=self.clock.seconds,
             timer=lambda: 0.0,
+            ingest=ingest,
         )
         files_allowed = option("StorageAccessOnFind", "Always") != "Never"
         check_revisions = option("CheckRevisions", False)
