@@ -52,5 +52,6 @@ def openapi_document() -> JsonObject:
         peers=absent,
         transfers=absent,
         transcoder=absent,
+        ingest=absent,
     )
     return document(route for provider in providers for route in provider.routes())

@@ -54,8 +54,10 @@ from orthanc_tw.core.metric_sources import index_values, job_values
 from orthanc_tw.core.names import metadata_names
 from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.core.requested import IndexedTags
+from orthanc_tw.core.rewrite_files import FileRewriter
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore, Spawn
+from orthanc_tw.core.transcoding.ingest import IngestTranscoder
 from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.core.upload import Uploader
 from orthanc_tw.dicom.main_tags import MainDicomTags
@@ -232,7 +234,7 @@ def make_parts(
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels, modification, client, peers, transfers, transcoder,
+        log_levels, modification, client, peers, transfers, transcoder, ingest,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -276,6 +278,7 @@ def route_providers(
     peers: Peers,
     transfers: Transfers,
     transcoder: FileTranscoder,
+    ingest: IngestTranscoder | None,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
@@ -307,6 +310,15 @@ def route_providers(
         in_thread,
         {level: main_tags.signature(level) for level in ResourceType},
     )
+    rewriter = FileRewriter(
+        index,
+        storage,
+        _summary_reader(main_tags, runtime),
+        in_thread,
+        {level: main_tags.signature(level) for level in ResourceType},
+        compress=configuration.boolean("StorageCompression"),
+        ingest=ingest,
+    )
 
     providers: list[RouteProvider] = [
         SystemRoutes(index, settings.system(configuration, main_tags, database_uuid)),
@@ -322,7 +334,7 @@ def route_providers(
             levels,
         ),
         LabelRoutes(index, levels),
-        ReconstructRoutes(reconstructor, levels),
+        ReconstructRoutes(reconstructor, rewriter, levels),
         ChangeRoutes(index, streamer.send_chunks),
         ExportRoutes(index),
         FindRoutes(

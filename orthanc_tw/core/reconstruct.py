@@ -119,6 +119,22 @@ class Reconstructor:
             return await self._run(_each((root,)))
         return await self._run(self._rows_of(root, above))
 
+    def instances(self) -> AsyncIterator[ResourceRow]:
+        """All instances of the server."""
+        return self._level(ResourceType.INSTANCE)
+
+    async def instances_of(self, level: ResourceType, public_id: str) -> AsyncIterator[ResourceRow]:
+        """The instances of a resource.
+
+        :raises OrthancError: UNKNOWN_RESOURCE
+        """
+        root = await self._index.read(lambda tx: require(tx, level, public_id))
+        if level is ResourceType.INSTANCE:
+            yield root
+        else:
+            async for row in self._below(root, ResourceType.INSTANCE):
+                yield row
+
     async def from_instance(
         self, instance: str, resources: Sequence[tuple[ResourceType, str]]
     ) -> None:

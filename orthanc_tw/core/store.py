@@ -18,6 +18,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from orthanc_tw.core.header_file import attachment_of, commit_header
 from orthanc_tw.core.ingest_metadata import StoreOrigin, new_resources
 from orthanc_tw.core.transcoding.ingest import IngestTranscoder
 from orthanc_tw.dicom.summary import InstanceSummary
@@ -42,7 +43,6 @@ Extra = Mapping[ResourceType, Mapping[int, str]]
 
 # Reading the header of anything larger than this may have to wait for the disk.
 _READ_IN_REACTOR_BYTES = 1024 * 1024
-_CHUNK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +299,7 @@ class _Ingest:
             resources=new_resources(
                 summary, self._ids, self._origin, settings.signatures, self._date, self._extra
             ),
-            attachment=_attachment(file, ContentType.DICOM),
+            attachment=attachment_of(file, ContentType.DICOM),
             date=self._date,
             now_s=self._now_s,
             overwrite=self._overwrite,
@@ -327,21 +327,9 @@ class _Ingest:
 
     def _commit_header(self, size_bytes: int) -> Attachment:
         """Keep what is before the pixel data beside a compressed file, which has no ranges."""
-        storage = self._store._storage
-        spool = storage.new_spool()
-        try:
-            with self.spool.reader() as file:
-                while size_bytes > 0:
-                    data = file.read(min(size_bytes, _CHUNK_BYTES))
-                    if not data:
-                        break
-                    spool.write(data)
-                    size_bytes -= len(data)
-            stored = storage.commit(spool, compress=True)
-        finally:
-            spool.discard()
+        stored = commit_header(self._store._storage, self.spool, size_bytes)
         self._files.append(stored)
-        return _attachment(stored, ContentType.DICOM_UNTIL_PIXEL_DATA)
+        return attachment_of(stored, ContentType.DICOM_UNTIL_PIXEL_DATA)
 
     def _written(self, outcome: StoreOutcome | Failure) -> None:
         if isinstance(outcome, Failure):
@@ -378,15 +366,3 @@ class _Ingest:
 
 def _raising(failure: Failure) -> Callable[[], None]:
     return failure.raiseException
-
-
-def _attachment(file: StoredFile, content_type: ContentType) -> Attachment:
-    return Attachment(
-        uuid=file.uuid,
-        content_type=content_type,
-        size_bytes=file.size_bytes,
-        md5=file.md5,
-        stored_size_bytes=file.stored_size_bytes,
-        stored_md5=file.stored_md5,
-        compression=file.compression,
-    )

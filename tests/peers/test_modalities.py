@@ -140,11 +140,10 @@ class StoreScpTests(Case):
         self.assertEqual("1.2.840.10008.1.2", received.file_meta.TransferSyntaxUID)
         self.assertEqual(pydicom.dcmread(DATA / "CT_small.dcm").PixelData, received.PixelData)
         (jpeg,) = self.upload("SC_rgb_jpeg_dcmtk.dcm")
-        status, _, body = self.server.request(
-            "POST", "/modalities/scp/store", json.dumps([jpeg]).encode()
-        )
-        self.assertEqual(500, status)
-        self.assertIn("Cannot transcode instance", json.loads(body)["Details"])
+        path.unlink()
+        self.server.json("POST", "/modalities/scp/store", [jpeg])
+        (path,) = self.folder.iterdir()
+        self.assertEqual("RGB", pydicom.dcmread(path).PhotometricInterpretation)
 
 
 class PynetdicomTests(Case):

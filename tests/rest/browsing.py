@@ -23,9 +23,11 @@ from orthanc_tw.core.metadata import Metadata
 from orthanc_tw.core.names import AttachmentNames, metadata_names
 from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.core.requested import IndexedTags
+from orthanc_tw.core.rewrite_files import FileRewriter
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore, StoreSettings
 from orthanc_tw.core.tag_warnings import TagWarnings
+from orthanc_tw.core.transcoding.ingest import IngestTranscoder, IngestTranscodingSettings
 from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.core.upload import Uploader
 from orthanc_tw.core.utc import utc_text
@@ -111,6 +113,28 @@ class Server:
         self.reconstructor = Reconstructor(
             self.index, self.storage, summary, in_thread, signatures, per_page=per_slice or 100
         )
+        transcoder = FileTranscoder(self.storage, run_here)
+        ingest = None
+        if option("IngestTranscoding", ""):
+            ingest = IngestTranscoder(
+                transcoder,
+                self.storage,
+                in_thread,
+                IngestTranscodingSettings(
+                    option("IngestTranscoding", ""),
+                    option("IngestTranscodingOfUncompressed", True),
+                    option("IngestTranscodingOfCompressed", True),
+                ),
+            )
+        self.rewriter = FileRewriter(
+            self.index,
+            self.storage,
+            summary,
+            in_thread,
+            signatures,
+            compress=compress,
+            ingest=ingest,
+        )
         store = InstanceStore(
             self.index,
             self.storage,
@@ -129,6 +153,7 @@ class Server:
             spawn=lambda work, failed: in_thread(work).addErrback(failed),
             clock=self.clock.seconds,
             timer=lambda: 0.0,
+            ingest=ingest,
         )
         files_allowed = option("StorageAccessOnFind", "Always") != "Never"
         check_revisions = option("CheckRevisions", False)
@@ -215,7 +240,7 @@ class Server:
             ChangeRoutes(self.index, send),
             ExportRoutes(self.index),
             SliceRoutes(self.index),
-            ReconstructRoutes(self.reconstructor, levels),
+            ReconstructRoutes(self.reconstructor, self.rewriter, levels),
             FileExportRoutes(
                 Instances(self.index, self.documents),
                 Exporter(self.storage, in_thread, self.export, lambda: "export"),
@@ -227,7 +252,7 @@ class Server:
                 send,
                 in_thread,
                 levels,
-                FileTranscoder(self.storage, run_here),
+                transcoder,
             ),
             FindRoutes(
                 self.index,

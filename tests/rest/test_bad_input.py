@@ -78,10 +78,14 @@ class FieldTests(SynchronousTestCase):
         self.assertIn("UTF-8", self._refused("PUT", path, b"\xff"))
 
     def test_transcode(self):
-        """What is not there says so."""
+        """An impossible syntax, an unknown one and a bad quality are told by name."""
         (instance,) = self.server.ask("GET", "/instances").json()
         path = f"/instances/{instance}/file?transcode="
-        self.assertIn("transcode", self._refused("GET", path + "1.2.840.10008.1.2", status=501))
+        self.assertIn(
+            "Transcode", self._refused("GET", path + "1.2.840.10008.1.2.4.50", status=501)
+        )
+        quality = path + "1.2.840.10008.1.2.4.91&lossy-quality=a"
+        self.assertIn("lossy-quality", self._refused("GET", quality))
         self.assertIn("nope", self._refused("GET", path + "nope"))
 
     def test_lost_file(self):

@@ -8,7 +8,7 @@ from functools import partial
 from twisted.web.server import Request
 
 from orthanc_tw.core.reconstruct import Reconstructor
-from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.core.rewrite_files import FileRewriter
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.answers import empty_text
@@ -20,22 +20,28 @@ FILES = "ReconstructFiles"
 THIS_LEVEL_ONLY = "LimitToThisLevelMainDicomTags"
 
 _FILES_FIELD = {FILES: described(BOOLEAN, "Write the files anew")}
-_ALL = Spec(body={JSON: fields(_FILES_FIELD)}, content={TEXT: STRING}, statuses=(501,))
+_ALL = Spec(body={JSON: fields(_FILES_FIELD)}, content={TEXT: STRING})
 _RESOURCE = Spec(
     body={JSON: fields({**_FILES_FIELD, THIS_LEVEL_ONLY: BOOLEAN})},
     content={TEXT: STRING},
-    statuses=(501,),
 )
 
 
 class ReconstructRoutes:
     """Answers when all is done; goes on if the client hangs up.
 
+    :param rewriter: for ``ReconstructFiles``
     :param levels: levels with routes of their own
     """
 
-    def __init__(self, reconstructor: Reconstructor, levels: Iterable[ResourceType]) -> None:
+    def __init__(
+        self,
+        reconstructor: Reconstructor,
+        rewriter: FileRewriter,
+        levels: Iterable[ResourceType],
+    ) -> None:
         self._reconstructor = reconstructor
+        self._rewriter = rewriter
         self._levels = tuple(levels)
 
     def routes(self) -> Iterable[Route]:
@@ -56,12 +62,15 @@ class ReconstructRoutes:
         """A resource with all below and above it, or alone."""
         body = _body(request)
         this_level_only = boolean(body, THIS_LEVEL_ONLY)
+        if boolean(body, FILES):
+            await self._rewriter.rewrite(self._reconstructor.instances_of(level, public_id))
         await self._reconstructor.resource(level, public_id, this_level_only=this_level_only)
         return empty_text(request)
 
     async def post_all(self, request: Request) -> bytes:
         """Every resource."""
-        _body(request)
+        if boolean(_body(request), FILES):
+            await self._rewriter.rewrite(self._reconstructor.instances())
         await self._reconstructor.everything()
         return empty_text(request)
 
@@ -69,11 +78,6 @@ class ReconstructRoutes:
 def _body(request: Request) -> Mapping[str, JsonValue]:
     """The body, which may be empty.
 
-    :raises OrthancError: BAD_REQUEST; NOT_IMPLEMENTED if files are to be written anew
+    :raises OrthancError: BAD_REQUEST
     """
-    body = object_request(request) if read_body(request).strip() else {}
-    if boolean(body, FILES):
-        raise OrthancError(
-            ErrorCode.NOT_IMPLEMENTED, f'Field "{FILES}" is not honoured', http_status=501
-        )
-    return body
+    return object_request(request) if read_body(request).strip() else {}

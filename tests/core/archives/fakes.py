@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import pydicom
 from twisted.internet.defer import Deferred, maybeDeferred
 
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.index.archive_tree import ArchiveFolder, ArchiveInstance, ArchiveTree
 from orthanc_tw.index.gateway import (
     Attachment,
@@ -21,6 +22,8 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.identifiers import DicomIdentifiers
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import Compression, ContentType, MetadataType
+from orthanc_tw.testing.memory_storage import MemoryStorage
+from orthanc_tw.testing.workers import run_here
 
 _TAGS = {
     ResourceType.PATIENT: ("0010,0010", "0010,0020"),
@@ -37,6 +40,13 @@ class Resource:
     tags: Tags
     attachments: list[Attachment] = field(default_factory=list)
     metadata: dict[int, MetadataValue] = field(default_factory=dict)
+
+
+def transcoder(index: FakeIndex) -> FileTranscoder:
+    """Transcodes the files of that index."""
+    storage = MemoryStorage()
+    storage.files = index.files
+    return FileTranscoder(storage, run_here)
 
 
 class FakeIndex:

@@ -28,7 +28,7 @@ from orthanc_tw.model.identifiers import DicomIdentifiers
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import Compression
-from tests.core.archives.fakes import FakeIndex
+from tests.core.archives.fakes import FakeIndex, transcoder
 
 MOMENT = datetime(2024, 5, 6, 7, 8, 10)
 # every member is a window of its own, those above 30,000 bytes are written by parts
@@ -94,6 +94,7 @@ class ArchiveTestCase(SynchronousTestCase):
             self.index.open_file,
             lambda: MOMENT,
             settings,  # type: ignore[arg-type]
+            transcoder(self.index),
         )
 
     def parameters(self, **more: Any) -> JsonObject:
@@ -192,6 +193,32 @@ class FileTests(ArchiveTestCase):
             },
         )
         self.assertEqual(job.progress(), 1.0)
+
+    def test_transcoding(self) -> None:
+        """Every member is in the wanted syntax, large ones too; nothing is left of the files."""
+        syntax = "1.2.840.10008.1.2"
+        for settings in (STEPWISE, ArchiveSettings()):
+            context = self.context()
+            kind = self.kind(settings=settings)
+            self.finish(kind.create(self.parameters(Transcode=syntax), None, context))
+            self.assertEqual(context.failed_instances, {})
+            with zipfile.ZipFile(io.BytesIO(self.read())) as archive:
+                self.assertIsNone(archive.testzip())
+                self.assertEqual(len(archive.namelist()), 7)
+                for name in archive.namelist():
+                    read = pydicom.dcmread(io.BytesIO(archive.read(name)), force=True)
+                    self.assertEqual(read.file_meta.TransferSyntaxUID, syntax)
+
+    def test_what_cannot_be_transcoded_is_left_out(self) -> None:
+        """The archive holds the others, and the job names what is missing."""
+        context = self.context()
+        parameters = self.parameters(Transcode="1.2.840.10008.1.2.4.50")
+        broken = next(iter(self.index.files))
+        self.index.files[broken] = b"no DICOM"
+        self.finish(self.kind().create(parameters, None, context))
+        with zipfile.ZipFile(io.BytesIO(self.read())) as archive:
+            self.assertEqual(len(archive.namelist()) + len(context.failed_instances), 7)
+        self.assertGreater(len(context.failed_instances), 0)
 
     def test_progress_never_falls(self) -> None:
         """It grows, also within a large member, and ends at 1."""
