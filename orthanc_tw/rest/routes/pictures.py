@@ -27,6 +27,7 @@ from orthanc_tw.rest.spec import (
     INTEGER,
     NATURAL,
     NUMBER,
+    STRING,
     Schema,
     Spec,
     described,
@@ -83,6 +84,7 @@ class PictureRoutes:
         for operation, summary in _SUMMARIES.items():
             spec = Spec(
                 query={**_ARGUMENTS, **(_WINDOW if operation == "rendered" else {})},
+                headers={"Accept": described(STRING, "Which of the formats, PNG by default")},
                 content=dict.fromkeys(_offered(operation), BINARY),
                 statuses=(307, 404, 415),
                 bare=(307, 404, 415),
