@@ -18,8 +18,8 @@ from typing import Any
 
 import orthanc_api_client as api
 import pydicom
-from PIL import Image
 from orthanc_api_client import ChangeType, InstancesSet, LogLevel, OrthancApiClient
+from PIL import Image
 from twisted.trial.unittest import TestCase
 
 from tests.peers.process import OrthancProcess
