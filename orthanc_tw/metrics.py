@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from twisted.internet.defer import Deferred
@@ -54,6 +54,16 @@ ASKED = {
     "orthanc_jobs_total_failed": "Jobs that failed since start",
     "orthanc_up_time_s": "Seconds since start",
     "orthanc_available_dicom_threads": "DICOM operations that could begin now",
+    "orthanc_transfers_used_cache_size": "Inflated files that are kept for peers, in mebibytes",
+    "orthanc_transfers_cache_hit_count": "Chunks that found their file inflated",
+    "orthanc_transfers_cache_miss_count": "Files that were inflated for chunks",
+    "orthanc_transfers_available_push_count": "Push transactions that are open",
+    "orthanc_transfers_created_push_count": "Push transactions since start",
+    "orthanc_transfers_committed_push_count": "Push transactions that were stored since start",
+    "orthanc_transfers_aborted_push_count": "Push transactions that were discarded since start",
+    "orthanc_transfers_push_total_received_bytes_count": "Bytes of instances in buckets received",
+    "orthanc_transfers_push_total_time_spent_in_reception_ms": "Writing buckets, milliseconds",
+    "orthanc_transfers_push_total_time_spent_in_commit_ms": "Storing pushes, milliseconds",
     "orthanc_tw_dicom_associations": "Associations that others opened",
 }
 # Seconds: from a small job to one that sends a large study.
@@ -139,6 +149,18 @@ class Metrics:
             name: Histogram(name, text, JOB_LABELS, buckets=_BUCKETS_S, registry=self._kept)
             for name, text in JOB_TIMES.items()
         }
+        self._peer_requests = Counter(
+            "orthanc_tw_peer_requests",
+            "Requests to Orthanc peers that have ended, since start",
+            ("peer", "outcome"),
+            registry=self._kept,
+        )
+        self._peer_sent_bytes = Counter(
+            "orthanc_tw_peer_sent_bytes",
+            "Bytes of the bodies that Orthanc peers have taken, since start",
+            ("peer",),
+            registry=self._kept,
+        )
         self._lock = threading.Lock()
         self._sources: list[Source] = []
         self._dicom: dict[tuple[str, str, str], int] = {}
@@ -184,6 +206,12 @@ class Metrics:
         """One more DIMSE operation. Reactor thread; the labels are the caller's to keep few."""
         labels = operation, aet, outcome
         self._dicom[labels] = self._dicom.get(labels, 0) + 1
+
+    def count_peer(self, peer: str, outcome: str, sent_bytes: int) -> None:
+        """One more request to a peer; both words are of few."""
+        self._peer_requests.labels(peer, outcome).inc()
+        if sent_bytes:
+            self._peer_sent_bytes.labels(peer).inc(sent_bytes)
 
     async def _collect(self) -> bytes:
         if not self.enabled:

@@ -49,5 +49,8 @@ def openapi_document() -> JsonObject:
         log_levels=LogLevels(),
         modification=absent,
         client=absent,
+        peers=absent,
+        transfers=absent,
+        transcoder=absent,
     )
     return document(route for provider in providers for route in provider.routes())

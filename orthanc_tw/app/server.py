@@ -148,6 +148,8 @@ class Server(MultiService):
         self._dicom.serve(self._parts.network.acceptors)
         self._parts.engine.setServiceParent(self)  # type: ignore[no-untyped-call]
         if not self._configuration.boolean("ReadOnly"):
+            self._parts.transfers.setServiceParent(self)  # type: ignore[no-untyped-call]
+        if not self._configuration.boolean("ReadOnly"):
             stability = StabilityService(
                 self._index, settings.stable_age(self._configuration), self._reactor, time.time
             )
@@ -197,6 +199,7 @@ class Server(MultiService):
         if self._parts is not None:
             await self._parts.workers.stop()
             await self._parts.network.pool.close()
+            await self._parts.peers.client.close()
             await self._parts.store.drain()
         if self._listening is not None:
             await self._listening.end()

@@ -14,8 +14,8 @@ _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018
 
 
-class _Shared:
-    """Leaves the file open that it stands for: that is its owner's."""
+class SharedFile:
+    """Leaves the file open that it stands for: that is its owner's to close."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -26,7 +26,7 @@ class _Shared:
     def close(self) -> None:
         """Nothing."""
 
-    def __enter__(self) -> _Shared:
+    def __enter__(self) -> SharedFile:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -54,7 +54,7 @@ def straight_instance(file: IO[bytes]) -> InstanceFile:
 
     def open_file() -> BinaryIO:
         file.seek(0)
-        return cast(BinaryIO, _Shared(file))
+        return cast(BinaryIO, SharedFile(file))
 
     return InstanceFile(sop_class, sop_instance, document.transfer_syntax, open_file)
 

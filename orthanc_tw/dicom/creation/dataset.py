@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from orthanc_tw.dicom.document import EXPLICIT
-from orthanc_tw.dicom.modification.encoding import UNDEFINED, ElementEncoding, file_meta
+from orthanc_tw.dicom.modification.encoding import UNDEFINED, ElementEncoding
 from orthanc_tw.dicom.tags import PIXEL_DATA
+from orthanc_tw.dicom.write_meta_header import meta_header
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 ENCODING = ElementEncoding(implicit=False, little_endian=True)
@@ -84,7 +85,7 @@ class NewDataset:
 
         :raises OrthancError: BAD_FILE_FORMAT if the payload is too long for an element
         """
-        yield file_meta(
+        yield meta_header(
             self.sop_class_uid or NO_SOP_CLASS, self.sop_instance_uid, self.transfer_syntax
         )
         payload = self.payload

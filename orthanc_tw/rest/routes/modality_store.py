@@ -5,27 +5,30 @@ Source: topics 18, 21, 40, 41 and 43 of the corpus.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
-from orthanc_tw.index.gateway import Index, ReadTransaction
+from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.jobs.kinds.modality_store import MODALITY_STORE, store_parameters
-from orthanc_tw.jobs.kinds.modality_store_plan import Resource
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
-from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.interface import AssociationPool, MoveOriginator
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.registry import ModalityRegistry
 from orthanc_tw.net.store_session import StoreSession, StoreSettings, Transcoder
 from orthanc_tw.net.straight import straight_instance
+from orthanc_tw.rest import spec_dicom
 from orthanc_tw.rest.dicom_request import as_called, checked_aet, text_field, timeout_field
-from orthanc_tw.rest.http import Route, json_body, json_request, read_body
+from orthanc_tw.rest.http import Route, json_body
+from orthanc_tw.rest.store_request import (
+    ExportLogger,
+    resolve,
+    store_body,
+    store_identifiers,
+)
 from orthanc_tw.rest.submission import (
     boolean_field,
     integer_field,
@@ -33,16 +36,7 @@ from orthanc_tw.rest.submission import (
     submit_job,
 )
 
-_MISSING = 'Missing field in JSON: "Resources"'
 _MESSAGE_IDS = range(1 << 16)
-
-
-class ExportLogger(Protocol):
-    """Remembers what was sent, for ``/exports``."""
-
-    def record(self, public_id: str, remote_modality: str) -> Deferred[bool]:
-        """Log a resource that is sent to a modality of that symbolic name."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +73,25 @@ class ModalityStoreRoutes:
         """See `RouteProvider`."""
         one = "/modalities/<name>"
         yield Route(
-            "POST", f"{one}/store", self.post_store, "Trigger C-STORE SCU", changes_state=False
+            "POST",
+            f"{one}/store",
+            self.post_store,
+            "Trigger C-STORE SCU",
+            changes_state=False,
+            spec=spec_dicom.STORE,
         )
-        yield Route("POST", f"{one}/store-straight", self.post_straight, "Straight C-STORE SCU")
+        yield Route(
+            "POST",
+            f"{one}/store-straight",
+            self.post_straight,
+            "Straight C-STORE SCU",
+            spec=spec_dicom.STORE_STRAIGHT,
+        )
 
     async def post_store(self, request: Request, name: str) -> bytes:
         """Send resources: an identifier, a list of them, or an object with ``Resources``."""
-        body = _store_body(request)
-        identifiers = _identifiers(body)
+        body = store_body(request)
+        identifiers = store_identifiers(body)
         options = parse_submission(body, synchronous_by_default=True)
         modality = _overridden(as_called(self._modalities.require(name), body), body)
         originator = _originator(body)
@@ -125,56 +130,6 @@ class ModalityStoreRoutes:
             request,
             {"SOPClassUID": instance.sop_class_uid, "SOPInstanceUID": instance.sop_instance_uid},
         )
-
-
-def _store_body(request: Request) -> JsonValue:
-    try:
-        body = json_request(request)
-    except OrthancError as error:
-        if error.code is not ErrorCode.BAD_FILE_FORMAT:
-            raise
-        text = read_body(request).decode("utf-8", "replace").strip()
-        if not text:
-            raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "Must provide a JSON value") from None
-        body = text
-    return body
-
-
-def _identifiers(body: JsonValue) -> list[str]:
-    if isinstance(body, dict):
-        if "Resources" not in body:
-            raise OrthancError(ErrorCode.BAD_FILE_FORMAT, _MISSING)
-        body = body["Resources"]
-    if isinstance(body, str):
-        return [body]
-    if not isinstance(body, list):
-        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "Expected a list of resources in the body")
-    found = [item.strip() for item in body if isinstance(item, str)]
-    if len(found) != len(body):
-        raise OrthancError(
-            ErrorCode.BAD_FILE_FORMAT, "Expected a list of strings (Orthanc identifiers)"
-        )
-    return list(dict.fromkeys(found))
-
-
-def resolve(tx: ReadTransaction, identifiers: Sequence[str]) -> tuple[Sequence[Resource], int]:
-    """The resources of any level with these identifiers, and how many instances they have.
-
-    :raises OrthancError: UNKNOWN_RESOURCE (404)
-    """
-    resources = []
-    instances = 0
-    for identifier in identifiers:
-        row = tx.lookup(identifier)
-        if row is None:
-            raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
-        resources.append(Resource(row.public_id, row.level))
-        if row.level is ResourceType.INSTANCE:
-            instances += 1
-        else:
-            size = tx.archive_size(row.public_id, row.level)
-            instances += 0 if size is None else size[0]
-    return resources, instances
 
 
 def _overridden(modality: RemoteModality, body: JsonValue) -> RemoteModality:

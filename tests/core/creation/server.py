@@ -17,7 +17,7 @@ from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.dicom.charset import Encoding
-from orthanc_tw.dicom.creation.compose import ComposeSettings
+from orthanc_tw.dicom.creation.parent import ComposeSettings
 from orthanc_tw.dicom.tags import DictionaryEntry, UserDictionary
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.routes.creation import CreationRoutes

@@ -1,0 +1,115 @@
+"""Makes what this server asks of other Orthancs: the peers, their client, the job that sends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from orthanc_tw.config import Configuration
+from orthanc_tw.index.gateway import Index
+from orthanc_tw.jobs.interface import JobKind, JobsEngine
+from orthanc_tw.jobs.kinds.peer_sender import PeerSender
+from orthanc_tw.jobs.kinds.peer_store import PeerStoreKind
+from orthanc_tw.metrics import Metrics
+from orthanc_tw.model.errors import OrthancError
+from orthanc_tw.net.store_session import Transcoder
+from orthanc_tw.peers.client import PeerClient, PeerClientSettings
+from orthanc_tw.peers.peer import OrthancPeer
+from orthanc_tw.peers.proxy import ProxySettings
+from orthanc_tw.peers.registry import PeerRegistry
+from orthanc_tw.peers.tls import TrustSettings
+from orthanc_tw.rest.http import RouteProvider
+from orthanc_tw.rest.routes.peers import PeerRoutes, PeerServices
+from orthanc_tw.rest.store_request import ExportLogger
+from orthanc_tw.startup import StartupError
+from orthanc_tw.storage.interface import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """What the routes and others share. The client is closed when the server stops.
+
+    :ivar kinds: types of jobs
+    """
+
+    services: PeerServices
+    kinds: Sequence[JobKind]
+
+    @property
+    def registry(self) -> PeerRegistry:
+        """The peers that are known."""
+        return self.services.peers
+
+    @property
+    def client(self) -> PeerClient:
+        """Asks them."""
+        return self.services.client
+
+
+def make_peers(
+    configuration: Configuration,
+    reactor: Any,
+    index: Index,
+    served_index: Index,
+    storage: Storage,
+    transcoder: Transcoder,
+    in_thread: Callable[..., Deferred[Any]],
+    exports: ExportLogger,
+    metrics: Metrics,
+) -> Peers:
+    """Wire it; nothing is asked yet.
+
+    :param served_index: read-only where the server is
+    :raises StartupError: naming the option that is not as it should be, and no secret
+    """
+    registry = _registry(configuration, served_index)
+    client = PeerClient(reactor, client_settings(configuration), in_thread, metrics.count_peer)
+    sender = PeerSender(client, storage, transcoder, in_thread)
+    return Peers(
+        PeerServices(registry, client, exports),
+        (PeerStoreKind(index, sender, registry),),
+    )
+
+
+def peer_routes(peers: Peers, index: Index, engine: JobsEngine) -> Sequence[RouteProvider]:
+    """The routes of peers."""
+    return (PeerRoutes(peers.services, index, engine),)
+
+
+def client_settings(configuration: Configuration) -> PeerClientSettings:
+    """The options of the HTTP client.
+
+    :raises StartupError: ``HttpProxy`` is none
+    """
+    try:
+        proxy = ProxySettings.parse(configuration.text("HttpProxy"))
+    except ValueError as error:
+        raise StartupError(str(error)) from None
+    authorities = configuration.path("HttpsCACertificates")
+    return PeerClientSettings(
+        timeout_s=configuration.integer("HttpTimeout"),
+        trust=TrustSettings(
+            verify=configuration.boolean("HttpsVerifyPeers"),
+            authorities="" if authorities is None else str(authorities),
+        ),
+        proxy=proxy,
+        verbose=configuration.boolean("HttpVerbose"),
+    )
+
+
+def _registry(configuration: Configuration, index: Index) -> PeerRegistry:
+    if configuration.boolean("OrthancPeersInDatabase"):
+        return PeerRegistry({}, index)
+    return PeerRegistry(
+        {name: _peer(name, value) for name, value in configuration.mapping("OrthancPeers").items()}
+    )
+
+
+def _peer(name: str, value: object) -> OrthancPeer:
+    try:
+        return OrthancPeer.from_json(name, value)
+    except OrthancError as error:
+        raise StartupError(f"OrthancPeers.{name}: {error}") from None

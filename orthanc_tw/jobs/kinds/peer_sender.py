@@ -1,0 +1,148 @@
+"""Sends instances to one peer: as they are stored, transcoded, gzipped. Reactor thread.
+
+Source: ``POST /instances`` of the REST API; ``Compress`` is ``Content-Encoding: gzip``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+from twisted.internet.defer import Deferred
+
+from orthanc_tw.core.retrieve import TransferInstance
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.net.interface import InstanceFile
+from orthanc_tw.net.scp.transfer import instance_file
+from orthanc_tw.net.store_session import Transcoder
+from orthanc_tw.net.straight import SharedFile
+from orthanc_tw.peers.body import FileBody
+from orthanc_tw.peers.client import PeerAnswer, PeerClient
+from orthanc_tw.peers.errors import PeerAnswerError
+from orthanc_tw.peers.peer import OrthancPeer
+from orthanc_tw.storage.interface import Spool, Storage
+
+_COPY_BYTES = 256 * 1024
+# The format of RFC 1952, with the largest window.
+_GZIP_WBITS = 31
+_LEVEL = 6
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSender:
+    """Sends what is stored here.
+
+    :ivar transcoder: makes other transfer syntaxes of instances
+    """
+
+    client: PeerClient
+    storage: Storage
+    transcoder: Transcoder
+    in_thread: Callable[..., Deferred[Any]]
+
+    async def send(
+        self, peer: OrthancPeer, instance: TransferInstance, *, transcode: str = "", compress: bool
+    ) -> int:
+        """Send one, and return how many bytes that took.
+
+        :param transcode: UID of the transfer syntax to send it in, '' for what it has
+        :raises PeerError: it is not there
+        :raises OrthancError: NOT_IMPLEMENTED if it cannot be transcoded; what reading it raises
+        """
+        file = instance_file(self.storage, instance)
+        size_bytes = instance.file.size_bytes
+        if transcode and file.transfer_syntax != transcode:
+            file = await self._transcoded(file, transcode)
+            opened: BinaryIO = await self.in_thread(file.open)
+            try:
+                size_bytes = await self.in_thread(opened.seek, 0, os.SEEK_END)
+                return await self._sent(peer, shared_body(opened, size_bytes), compress)
+            finally:
+                opened.close()
+        return await self._sent(peer, FileBody(file.open, size_bytes), compress)
+
+    async def _sent(self, peer: OrthancPeer, body: FileBody, compress: bool) -> int:
+        if not compress:
+            await upload(self.client, peer, body)
+            return body.size_bytes
+        spool = self.storage.new_spool()
+        try:
+            await self.in_thread(_compressed, body, spool)
+            zipped = FileBody(spool.reader, spool.size_bytes)
+            await upload(self.client, peer, zipped, {"Content-Encoding": "gzip"})
+            return zipped.size_bytes
+        finally:
+            self.in_thread(spool.discard).addErrback(lambda _: None)
+
+    async def _transcoded(self, file: InstanceFile, syntax: str) -> InstanceFile:
+        transcoded = await self.transcoder.transcode(file, [syntax])
+        if transcoded is None:
+            raise OrthancError(
+                ErrorCode.NOT_IMPLEMENTED,
+                f"Transcode: cannot transcode instance {file.sop_instance_uid} from "
+                f"{file.transfer_syntax} to {syntax}",
+                http_status=501,
+            )
+        return transcoded
+
+
+async def upload(
+    client: PeerClient,
+    peer: OrthancPeer,
+    body: FileBody,
+    headers: dict[str, str] | None = None,
+) -> PeerAnswer:
+    """``POST /instances`` of a DICOM file.
+
+    :raises PeerError: it is not there
+    """
+    answer = await client.request(
+        peer,
+        "POST",
+        "instances",
+        body=body,
+        headers={"Content-Type": "application/dicom", **(headers or {})},
+        # What is there already is stored no second time.
+        is_idempotent=True,
+    )
+    _check(peer, answer)
+    return answer
+
+
+def _check(peer: OrthancPeer, answer: PeerAnswer) -> None:
+    """A web server that is no Orthanc may answer 200 to anything.
+
+    :raises PeerAnswerError: the answer is not that of an Orthanc that has stored something
+    """
+    try:
+        value = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        value = None
+    status = value.get("Status") if isinstance(value, dict) else None
+    if not isinstance(status, str):
+        raise PeerAnswerError(peer.name, "it does not answer as an Orthanc does")
+    if status == "Failure":
+        raise PeerAnswerError(peer.name, "it could not store the instance")
+
+
+def _compressed(body: FileBody, spool: Spool) -> None:
+    """Gzip a file into a spool: the length has to be known before it is sent. Blocks."""
+    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_WBITS)
+    with body.open() as file:
+        while piece := file.read(_COPY_BYTES):
+            spool.write(compressor.compress(piece))
+    spool.write(compressor.flush())
+
+
+def shared_body(file: BinaryIO, size_bytes: int) -> FileBody:
+    """A body that may be sent twice, of a file that is not closed by that."""
+
+    def open_file() -> BinaryIO:
+        file.seek(0)
+        return cast(BinaryIO, SharedFile(file))
+
+    return FileBody(open_file, size_bytes)
