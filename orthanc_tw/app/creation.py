@@ -16,7 +16,7 @@ from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore
-from orthanc_tw.dicom.creation.compose import ComposeSettings
+from orthanc_tw.dicom.creation.parent import ComposeSettings
 from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.rest.http import RouteProvider

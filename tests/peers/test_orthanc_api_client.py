@@ -19,6 +19,7 @@ from typing import Any
 import orthanc_api_client as api
 import pydicom
 from orthanc_api_client import ChangeType, InstancesSet, LogLevel, OrthancApiClient
+from PIL import Image
 from twisted.trial.unittest import TestCase
 
 from tests.peers.process import OrthancProcess, free_port
@@ -102,6 +103,7 @@ class ApiClientTests(TestCase):
         self.check_modification(ids)
         self.check_modalities(ids)
         self.check_jobs(ids["studies"])
+        self.check_creation(ids["studies"])
         self.check_peers(ids["studies"])
         self.check_deletions(ids)
         public = {
@@ -201,6 +203,25 @@ class ApiClientTests(TestCase):
         target = self.folder / "attachment"
         resources.download_attachment(public_id, "1025", str(target))
         self.assertEqual(target.read_bytes(), CT.read_bytes())
+
+    def check_creation(self, study: str) -> None:
+        """Documents and images become instances, and documents come back."""
+        client = self.client
+        document, target = self.folder / "a.pdf", self.folder / "b.pdf"
+        document.write_bytes(b"%PDF-1.4\n")
+        attached = client.studies.attach_pdf(study, str(document), "a letter")
+        self.assertEqual(client.studies.get_pdf_instances(study), [attached])
+        client.instances.download_pdf(attached, str(target))
+        self.assertEqual(target.read_bytes(), document.read_bytes())
+        created = [client.create_pdf(str(document), {"PatientID": "new"})]
+        image = Image.new("RGB", (8, 8))
+        for name in ("png", "jpeg"):
+            path = self.folder / f"image.{name}"
+            image.save(path)
+            create = getattr(client, f"create_instance_from_{name}")
+            created.append(create(str(path), {"PatientID": "new"}))
+        for instance in (attached, *created):
+            client.instances.delete(instance)
 
     def check_family(self, ids: dict[str, str]) -> None:
         """Parents, children, tags."""

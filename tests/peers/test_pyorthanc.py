@@ -26,6 +26,7 @@ DATA = Path(pydicom.__file__).parent / "data" / "test_files"
 FILES = ["CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "dicomdirtests/77654033/CR1/6154"]
 STUDY_UID = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
 SERIES_UID = "1.3.6.1.4.1.5962.1.3.1.1.20040119072730.12322"
+CREATION = {"Tags": {"PatientID": "new"}, "Content": "data:application/pdf;base64,JVBERi0xLjQK"}
 # Functions that cannot succeed, with any server: the status they get.
 FAULTY = {
     "post_tools_invalid_ate_tags": 404,  # it asks for /tools/invalid_ate-tags
@@ -117,6 +118,9 @@ class PyOrthancTests(TestCase):
                 found["data"] = TEXT_BODIES.get(name, "default" if "log_level" in name else "text")
             elif parameter == "content":
                 found["content"] = b"content"
+        if name == "get_instances_id_pdf":
+            created = self.server.json("POST", "/tools/create-dicom", CREATION)
+            found["id_"] = created["ID"]
         if name == "post_instances" or name.endswith("_store_straight"):
             found["content"] = (DATA / FILES[0]).read_bytes()
         if name.endswith(("s_id_store", "_retrieve")):
@@ -131,6 +135,8 @@ class PyOrthancTests(TestCase):
         """The body of a function."""
         if name in ("post_tools_find", "post_tools_count_resources"):
             return {"Level": "Study", "Query": {"PatientID": "1CT1"}}
+        if name == "post_tools_create_dicom":
+            return CREATION
         if name == "post_tools_bulk_delete":
             return {"Resources": ["nope"]}
         if name == "put_peers_id":

@@ -21,18 +21,16 @@ from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.store import InstanceStore, StoreResult
 from orthanc_tw.dicom.creation import contents, images
 from orthanc_tw.dicom.creation.compose import (
-    ComposeSettings,
     Fresh,
     Given,
-    Inherited,
     add_tags,
     check_instance_tags,
     compose,
     compose_deprecated,
     identify_instance,
-    inherit,
 )
 from orthanc_tw.dicom.creation.dataset import NewDataset
+from orthanc_tw.dicom.creation.parent import ComposeSettings, Inherited, inherit
 from orthanc_tw.dicom.modification.new_values import ValueRules
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.model.errors import ErrorCode, OrthancError
