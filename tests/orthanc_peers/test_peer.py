@@ -60,6 +60,10 @@ class PeerTests(SynchronousTestCase):
         self.assertEqual("http://peer:8042/", peer.url)
         self.assertEqual(["http://peer:8042/", "al@ice"], peer.content())
 
+    def test_old_name(self) -> None:
+        """The field is ``URL`` in Orthanc's OpenAPI."""
+        self.assertEqual("http://x/", OrthancPeer.from_json("p", {"URL": "http://x"}).url)
+
     def test_bad_urls(self) -> None:
         """A URL that cannot be used is refused, and shown without its password."""
         for url in (
