@@ -54,6 +54,16 @@ ASKED = {
     "orthanc_jobs_total_failed": "Jobs that failed since start",
     "orthanc_up_time_s": "Seconds since start",
     "orthanc_available_dicom_threads": "DICOM operations that could begin now",
+    "orthanc_transfers_used_cache_size": "Inflated files that are kept for peers, in mebibytes",
+    "orthanc_transfers_cache_hit_count": "Chunks that found their file inflated",
+    "orthanc_transfers_cache_miss_count": "Files that were inflated for chunks",
+    "orthanc_transfers_available_push_count": "Push transactions that are open",
+    "orthanc_transfers_created_push_count": "Push transactions since start",
+    "orthanc_transfers_committed_push_count": "Push transactions that were stored since start",
+    "orthanc_transfers_aborted_push_count": "Push transactions that were discarded since start",
+    "orthanc_transfers_push_total_received_bytes_count": "Bytes of instances in buckets received",
+    "orthanc_transfers_push_total_time_spent_in_reception_ms": "Writing buckets, milliseconds",
+    "orthanc_transfers_push_total_time_spent_in_commit_ms": "Storing pushes, milliseconds",
     "orthanc_tw_dicom_associations": "Associations that others opened",
 }
 # Seconds: from a small job to one that sends a large study.

@@ -50,5 +50,7 @@ def openapi_document() -> JsonObject:
         modification=absent,
         client=absent,
         peers=absent,
+        transfers=absent,
+        transcoder=absent,
     )
     return document(route for provider in providers for route in provider.routes())

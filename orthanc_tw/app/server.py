@@ -148,6 +148,8 @@ class Server(MultiService):
         self._dicom.serve(self._parts.network.acceptors)
         self._parts.engine.setServiceParent(self)  # type: ignore[no-untyped-call]
         if not self._configuration.boolean("ReadOnly"):
+            self._parts.transfers.setServiceParent(self)  # type: ignore[no-untyped-call]
+        if not self._configuration.boolean("ReadOnly"):
             stability = StabilityService(
                 self._index, settings.stable_age(self._configuration), self._reactor, time.time
             )

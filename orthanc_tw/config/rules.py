@@ -140,6 +140,28 @@ def retries(value: Any) -> Iterator[Problem]:
             yield problem._replace(path=(name, *problem.path))
 
 
+# Least and greatest value of each field.
+_TRANSFERS = {
+    "Threads": (1, 256),
+    "BucketSize": (1, 1024 * 1024),
+    "CacheSize": (0, 1024 * 1024),
+    "MaxPushTransactions": (1, 10000),
+    "MaxHttpRetries": (0, 1000),
+    "PeerConnectivityTimeout": (1, 86400),
+    "PeerCommitTimeout": (1, 86400),
+    "CommitThreadsCount": (1, 256),
+}
+
+
+def transfers(value: Any) -> Iterator[Problem]:
+    """``{"Threads": integer, ...}``; fields of other versions are let be."""
+    for name, (low, high) in _TRANSFERS.items():
+        found = value.get(name, low)
+        if not is_integer(found) or not low <= found <= high:
+            shown = str(found) if is_integer(found) else type_of(found)
+            yield Problem((name,), f"an integer, {low} to {high}", shown)
+
+
 def modalities(value: Any) -> Iterator[Problem]:
     """``{name: [AET, host, port, ...]}`` or ``{name: {"AET":, "Host":, "Port":}}``."""
     for name, entry in value.items():

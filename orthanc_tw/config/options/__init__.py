@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from orthanc_tw.config.option import Option, Topic
-from orthanc_tw.config.options import dicom, general, http, instances, jobs
+from orthanc_tw.config.options import dicom, general, http, instances, jobs, transfers
 
 TOPICS: tuple[Topic, ...] = (
     general.GENERAL,
@@ -20,6 +20,7 @@ TOPICS: tuple[Topic, ...] = (
     dicom.CLIENT,
     dicom.TLS,
     http.CLIENT,
+    transfers.TRANSFERS,
     jobs.SCRIPTS,
     jobs.THREADS,
 )
@@ -58,7 +59,6 @@ PLUGIN_SECTIONS: frozenset[str] = frozenset(
         "STL",
         "StoneWebViewer",
         "Tcia",
-        "Transfers",
         "VolView",
         "WebViewer",
         "WholeSlideImaging",

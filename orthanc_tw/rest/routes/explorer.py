@@ -1,12 +1,14 @@
-"""The root, the web page, and the list of plugins (there are none)."""
+"""The root, the web page, and the list of plugins (what takes the place of some is built in)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 
 from twisted.web.server import Request
 
+from orthanc_tw import __version__
+from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, json_body, text_body
 from orthanc_tw.rest.spec import BINARY, Spec, array, json_spec
@@ -16,6 +18,15 @@ _FILES = {
     "explorer.html": ("explorer.html", b"text/html"),
     "explorer.js": ("explorer.js", b"application/javascript"),
     "images/favicon.ico": ("favicon.ico", b"image/x-icon"),
+    "images/unsupported.png": ("unsupported.png", b"image/png"),
+}
+#: What is built in and a plugin of Orthanc: peers look for ``transfers`` in the list.
+_BUILT_IN: Mapping[str, JsonObject] = {
+    "transfers": {
+        "Description": "Transfers accelerator, built in",
+        "ExtendsOrthancExplorer": False,
+        "Version": __version__,
+    }
 }
 _SCRIPT = "// Extensions to Orthanc Explorer by the registered plugins\n\n"
 
@@ -81,11 +92,13 @@ class ExplorerRoutes:
         return bare(request, 404)
 
     def get_plugins(self, request: Request) -> bytes:
-        """Only the script that Orthanc's pages load."""
-        return json_body(request, ["explorer.js"])
+        """The script that Orthanc's pages load; what peers and clients find out here is there."""
+        return json_body(request, ["explorer.js", *sorted(_BUILT_IN)])
 
     def get_plugin(self, request: Request, name: str) -> bytes:
-        """The script, which does nothing; no plugin is there to be described."""
+        """The script, which does nothing, or what takes the place of a plugin."""
+        if name in _BUILT_IN:
+            return json_body(request, {"ID": name, **_BUILT_IN[name]})
         if name != "explorer.js":
             return bare(request, 404)
         return text_body(request, _SCRIPT, b"application/javascript")

@@ -1,0 +1,159 @@
+"""Wires the transfers accelerator: transactions, kinds of jobs, routes, metrics."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+
+from orthanc_tw.app.settings import MB, folders
+from orthanc_tw.config import Configuration
+from orthanc_tw.core.delete import ResourceDeleter
+from orthanc_tw.core.store import InstanceStore
+from orthanc_tw.core.transfers.commit import TransferCommitter
+from orthanc_tw.core.transfers.concatenation import InflatedFiles
+from orthanc_tw.core.transfers.figures import transfer_values
+from orthanc_tw.core.transfers.lookup import TransferLookup
+from orthanc_tw.core.transfers.transactions import PushTransactions
+from orthanc_tw.index.gateway import Index
+from orthanc_tw.jobs.interface import JobKind, JobsEngine
+from orthanc_tw.jobs.kinds.pull_transfer import PullTransferKind
+from orthanc_tw.jobs.kinds.push_transfer import PushTransferKind
+from orthanc_tw.jobs.kinds.transfer_network import TransferJobSettings, TransferNetwork
+from orthanc_tw.metrics import Metrics
+from orthanc_tw.peers.client import PeerClient
+from orthanc_tw.peers.registry import PeerRegistry
+from orthanc_tw.rest.http import RouteProvider
+from orthanc_tw.rest.routes.push_transactions import PushTransactionRoutes
+from orthanc_tw.rest.routes.transfers import TransferRoutes
+from orthanc_tw.storage.interface import Storage
+
+FOLDER = "transfers"
+_KB = 1024
+
+
+class TransferService(Service):
+    """Loads the push transactions when the server starts, interrupts commits when it stops."""
+
+    def __init__(self, transactions: PushTransactions, files: InflatedFiles) -> None:
+        self._transactions = transactions
+        self._files = files
+
+    def startService(self) -> None:
+        """See `Service`."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self._transactions.start()
+
+    def stopService(self) -> Deferred[Any]:
+        """See `Service`."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        return self._transactions.stop().addCallback(lambda _: self._files.close())
+
+
+@dataclass(frozen=True, slots=True)
+class Transfers:
+    """What `make_parts` takes up.
+
+    :ivar service: a child of the main service
+    :ivar kinds: types of jobs
+    """
+
+    service: TransferService
+    kinds: Sequence[JobKind]
+    transactions: PushTransactions
+    lookup: TransferLookup
+    files: InflatedFiles
+    client: PeerClient
+    peers: PeerRegistry
+    connectivity_timeout_s: float
+
+
+def make_transfers(
+    configuration: Configuration,
+    reactor: Any,
+    index: Index,
+    storage: Storage,
+    store: InstanceStore,
+    client: PeerClient,
+    peers: PeerRegistry,
+    in_thread: Callable[..., Deferred[Any]],
+    metrics: Metrics,
+) -> Transfers:
+    """Wire it; nothing runs yet."""
+    options = configuration.mapping("Transfers")
+    committer = TransferCommitter(
+        index,
+        store,
+        ResourceDeleter(index, storage, in_thread, time.time),
+        in_thread,
+        options["CommitThreadsCount"],
+    )
+    transactions = PushTransactions(
+        os.path.join(str(folders(configuration).storage), FOLDER),
+        committer,
+        in_thread,
+        options["MaxPushTransactions"],
+        lambda: str(uuid.uuid4()),
+    )
+    files = InflatedFiles(storage, options["CacheSize"] * MB)
+    lookup = TransferLookup(index, storage, in_thread)
+    network = TransferNetwork(
+        client,
+        peers.require,
+        reactor,
+        Random().random,
+        TransferJobSettings(
+            threads=options["Threads"],
+            bucket_bytes=options["BucketSize"] * _KB,
+            retries=options["MaxHttpRetries"],
+            commit_timeout_s=options["PeerCommitTimeout"],
+        ),
+    )
+    metrics.add_source(transfer_values(transactions.figures, lambda: transactions.available, files))
+    return Transfers(
+        TransferService(transactions, files),
+        (
+            PullTransferKind(network, committer, storage),
+            PushTransferKind(network, lookup, files, storage),
+        ),
+        transactions,
+        lookup,
+        files,
+        client,
+        peers,
+        options["PeerConnectivityTimeout"],
+    )
+
+
+def transfer_routes(
+    transfers: Transfers,
+    engine: JobsEngine,
+    in_thread: Callable[..., Deferred[Any]],
+    *,
+    read_only: bool,
+) -> Sequence[RouteProvider]:
+    """The routes; a server that is read-only takes no pushes."""
+    routes: list[RouteProvider] = [
+        TransferRoutes(
+            engine,
+            transfers.lookup,
+            transfers.files,
+            transfers.client,
+            lambda: list(transfers.peers),
+            transfers.peers.require,
+            in_thread,
+            originator=str(uuid.uuid4()),
+            connectivity_timeout_s=transfers.connectivity_timeout_s,
+            read_only=read_only,
+        )
+    ]
+    if not read_only:
+        routes.append(PushTransactionRoutes(transfers.transactions, in_thread))
+    return routes

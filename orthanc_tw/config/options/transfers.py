@@ -1,0 +1,32 @@
+"""Options of the transfers accelerator: the section that Orthanc's plugin reads."""
+
+from __future__ import annotations
+
+from orthanc_tw.config import rules
+from orthanc_tw.config.option import OBJECT, Option, Topic
+
+TRANSFERS = Topic(
+    "Transfers accelerator",
+    (
+        Option(
+            "Transfers",
+            OBJECT,
+            {
+                "Threads": 4,
+                "BucketSize": 4096,
+                "CacheSize": 512,
+                "MaxPushTransactions": 4,
+                "MaxHttpRetries": 4,
+                "PeerConnectivityTimeout": 2,
+                "PeerCommitTimeout": 600,
+                "CommitThreadsCount": 8,
+            },
+            "Threads: requests at a time; BucketSize (KB) of one; CacheSize (MB) of inflated files;"
+            " MaxPushTransactions that are open; MaxHttpRetries of a request;"
+            " PeerConnectivityTimeout and PeerCommitTimeout (s); CommitThreadsCount: instances"
+            " stored at a time",
+            honoured=True,
+            rule=rules.transfers,
+        ),
+    ),
+)

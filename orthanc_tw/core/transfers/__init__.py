@@ -1,0 +1,1 @@
+"""The transfers accelerator: instances between servers in buckets of bytes. No HTTP."""

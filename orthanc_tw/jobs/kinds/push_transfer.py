@@ -1,0 +1,303 @@
+"""Job ``PushTransfer``: sends resources to a peer in buckets, which stores all or none of them.
+
+The plan is kept in the folder of the job, the transaction of the peer in its cursor: after a pause
+or a restart it goes on there. Should the peer have lost the transaction, a new one is begun.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from orthanc_tw.core.transfers.buckets import Bucket, TransferInstance, make_buckets
+from orthanc_tw.core.transfers.concatenation import Concatenation, GzipReader, InflatedFiles
+from orthanc_tw.core.transfers.lookup import TransferLookup
+from orthanc_tw.core.transfers.plan import read_plan, write_plan
+from orthanc_tw.core.transfers.query import TransferQuery
+from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult, TransientFailure
+from orthanc_tw.jobs.kinds.transfer_network import (
+    Traffic,
+    TransferNetwork,
+    transfer_content,
+)
+from orthanc_tw.jobs.sliding_window import SlidingWindow
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.peers.body import FileBody
+from orthanc_tw.peers.client import json_of
+from orthanc_tw.peers.errors import PeerAnswerError, PeerStatusError
+from orthanc_tw.storage.interface import Storage
+from orthanc_tw.storage.spool import FileSpool, storage_error
+
+PUSH_TRANSFER = "PushTransfer"
+#: How often a new transaction takes the place of one that the peer has lost.
+_TRANSACTIONS = 4
+
+_log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class PushTransferKind:
+    """A `JobKind`. Its parameters are those of `TransferQuery.to_json`."""
+
+    network: TransferNetwork
+    lookup: TransferLookup
+    files: InflatedFiles
+    storage: Storage
+
+    @property
+    def type_name(self) -> str:
+        """``Type`` of its jobs."""
+        return PUSH_TRANSFER
+
+    @property
+    def is_durable(self) -> bool:
+        """Its jobs are saved."""
+        return True
+
+    def resources(self, parameters: JsonObject) -> Sequence[str]:
+        """See `TouchesResources`."""
+        return [one.public_id for one in TransferQuery.from_json(parameters).resources]
+
+    def create(self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext) -> Job:
+        """See `JobKind`."""
+        return PushTransferJob(self, parameters, cursor, context)
+
+
+class PushTransferJob:
+    """A `Job`."""
+
+    def __init__(
+        self,
+        kind: PushTransferKind,
+        parameters: JsonObject,
+        cursor: Mapping[str, Any] | None,
+        context: JobContext,
+    ) -> None:
+        self._kind = kind
+        self._parameters = parameters
+        self._query = TransferQuery.from_json(parameters)
+        self._context = context
+        self._is_planned = cursor is not None
+        cursor = cursor or {}
+        self._transaction: str = cursor.get("Transaction", "")
+        self._cookie: str = cursor.get("Cookie", "")
+        self._begun: int = cursor.get("Begun", 0)
+        # All buckets below this are there; of those above, only this run knows.
+        self._low: int = cursor.get("Done", 0)
+        self._above: set[int] = set()
+        self._instances: list[TransferInstance] | None = None
+        self._buckets: list[Bucket] = []
+        self._window: SlidingWindow[int] | None = None
+        self._is_lost = False
+        self._is_committed = False
+        self._traffic = Traffic(kind.network.clock)
+
+    def steps(self) -> Iterator[Deferred[Any]]:
+        """Plan; transaction; buckets; commit."""
+        yield Deferred.fromCoroutine(self._plan())
+        while not self._is_committed:
+            if not self._transaction:
+                yield Deferred.fromCoroutine(self._open())
+            yield from self._send()
+            if not self._is_lost:
+                self._traffic.end()
+                yield Deferred.fromCoroutine(self._ended_well(self._commit()))
+            if self._is_lost:
+                yield Deferred.fromCoroutine(self._forget())
+
+    def progress(self) -> float:
+        """By bytes; the end is for the peer's storing."""
+        total = sum(bucket.size_bytes for bucket in self._buckets)
+        return 0.9 * self._sent_bytes() / total if total else 0.0
+
+    def cursor(self) -> JsonObject | None:
+        """The transaction, and how many buckets are there."""
+        if not self._is_planned:
+            return None
+        return {
+            "Transaction": self._transaction,
+            "Cookie": self._cookie,
+            "Begun": self._begun,
+            "Done": self._low,
+        }
+
+    def content(self) -> JsonObject:
+        """As the wire document says."""
+        return transfer_content(
+            self._parameters, self._instances, self._traffic, "UploadedSizeMB", self._sent_bytes()
+        )
+
+    def abandon(self) -> None:
+        """Give up the requests under way."""
+        if self._window is not None:
+            self._window.abandon()
+
+    def _sent_bytes(self) -> int:
+        done = (*range(self._low), *self._above) if self._buckets else ()
+        return sum(self._buckets[number].size_bytes for number in done)
+
+    async def _plan(self) -> StepResult:
+        folder = self._context.folder
+        if self._is_planned:
+            self._instances, self._buckets = await self._context.in_thread(read_plan, folder)
+            return CHECKPOINT
+        instances = await self._kind.lookup.instances(self._query.resources)
+        buckets = list(make_buckets(instances, self._kind.network.settings.bucket_bytes))
+        await self._context.in_thread(self._context.make_folder)
+        try:
+            await self._context.in_thread(write_plan, folder, instances, buckets)
+        except OSError as error:
+            raise storage_error(error) from error
+        self._instances, self._buckets = instances, buckets
+        self._is_planned = True
+        return CHECKPOINT
+
+    async def _open(self) -> StepResult:
+        assert self._instances is not None
+        network = self._kind.network
+        peer = network.peer(self._query.peer)
+        body = await self._context.in_thread(
+            _announcement, self._instances, self._buckets, self._query.compression
+        )
+        answer = await network.insist(
+            lambda: network.client.request(
+                peer,
+                "POST",
+                "transfers/push",
+                body=body,
+                headers={"Content-Type": "application/json"},
+            )
+        )
+        value = json_of(peer, answer)
+        identifier = value.get("ID") if isinstance(value, dict) else None
+        if not isinstance(identifier, str) or not identifier:
+            raise PeerAnswerError(peer.name, "it has answered no push transaction")
+        self._transaction = identifier
+        self._cookie = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
+        self._begun += 1
+        self._is_lost = False
+        return CHECKPOINT
+
+    def _send(self) -> Iterator[Deferred[Any]]:
+        threads = self._kind.network.settings.threads
+        window = self._window = SlidingWindow(
+            range(self._low, len(self._buckets)),
+            lambda number: Deferred.fromCoroutine(self._bucket(number)),
+            self._sent,
+            limit=threads,
+            per_step=threads,
+            is_stopping=lambda: self._context.cancelled or self._is_lost,
+        )
+        while not (window.is_done or self._is_lost):
+            yield Deferred.fromCoroutine(self._ended_well(window.step()))
+
+    async def _bucket(self, number: int) -> None:
+        bucket = self._buckets[number]
+        network = self._kind.network
+        assert self._instances is not None
+        names = [self._instances[chunk.instance].public_id for chunk in bucket.chunks]
+        files = await self._kind.lookup.files(names)
+        opened = partial(Concatenation, self._kind.files, files, bucket.offset, bucket.size_bytes)
+        spool = FileSpool(self._kind.storage.new_path, with_md5=False)
+        try:
+            body = FileBody(cast("Any", opened), bucket.size_bytes)
+            if self._query.compressed:
+                await self._context.in_thread(_deflate, opened, spool)
+                body = FileBody(spool.reader, spool.size_bytes)
+            path = f"transfers/push/{self._transaction}/{number}"
+            await network.insist(lambda: self._ask("PUT", path, body))
+        finally:
+            spool.discard()
+        self._traffic.add(bucket.size_bytes)
+
+    def _sent(self, number: int, result: object) -> None:
+        if isinstance(result, Failure):
+            result.raiseException()
+        if self._is_lost:
+            return
+        self._above.add(number)
+        while self._low in self._above:
+            self._above.discard(self._low)
+            self._low += 1
+
+    async def _commit(self) -> None:
+        path = f"transfers/push/{self._transaction}/commit"
+        timeout_s = self._kind.network.settings.commit_timeout_s
+        # A second request waits for the end of what the first has begun.
+        await self._kind.network.insist(lambda: self._ask("POST", path, b"{}", timeout_s))
+        self._is_committed = not self._is_lost
+
+    async def _ask(
+        self, method: str, path: str, body: bytes | FileBody, timeout_s: float | None = None
+    ) -> None:
+        """A request about the transaction; notes if the peer does not know it any more."""
+        network = self._kind.network
+        peer = network.peer(self._query.peer)
+        try:
+            await network.client.request(
+                peer, method, path, body=body, headers=self._headers(), timeout_s=timeout_s
+            )
+        except PeerStatusError as error:
+            if error.status != 404 or self._begun >= _TRANSACTIONS:
+                raise
+            self._is_lost = True
+
+    def _headers(self) -> dict[str, str]:
+        return {"Cookie": self._cookie} if self._cookie else {}
+
+    async def _ended_well(self, step: Any) -> Any:
+        """The same; the peer is told if the job fails or is cancelled with that."""
+        try:
+            return await step
+        except TransientFailure:
+            raise  # the job may be tried again
+        except BaseException:
+            await self._discard()
+            raise
+
+    async def _discard(self) -> None:
+        network = self._kind.network
+        try:
+            peer = network.peer(self._query.peer)
+            path = f"transfers/push/{self._transaction}"
+            await network.client.request(peer, "DELETE", path, headers=self._headers(), timeout_s=5)
+        except Exception as error:
+            _log.info("A push transaction was not discarded: {error}", error=error)
+
+    async def _forget(self) -> StepResult:
+        _log.warn(
+            "Peer {peer} does not know the push transaction any more: a new one is begun",
+            peer=self._query.peer,
+        )
+        self._transaction = self._cookie = ""
+        self._low = 0
+        self._above.clear()
+        return CHECKPOINT
+
+
+def _announcement(
+    instances: Sequence[TransferInstance], buckets: Sequence[Bucket], compression: str
+) -> bytes:
+    return json.dumps(
+        {
+            "Buckets": [bucket.to_json(instances) for bucket in buckets],
+            "Compression": compression,
+            "Instances": [one.to_json() for one in instances],
+        }
+    ).encode("ascii")
+
+
+def _deflate(opened: Any, spool: FileSpool) -> None:
+    reader = GzipReader(opened())
+    try:
+        while data := reader.read():
+            spool.write(data)
+    finally:
+        reader.close()

@@ -1,0 +1,161 @@
+"""How the jobs of the accelerator ask a peer: again, with back-off, what may be asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+
+from orthanc_tw.core.transfers.buckets import TransferInstance
+from orthanc_tw.jobs.interface import TransientFailure
+from orthanc_tw.jobs.retry import RetryPolicy
+from orthanc_tw.model.errors import OrthancError
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.peers.client import PeerClient
+from orthanc_tw.peers.errors import PeerError, PeerStatusError
+from orthanc_tw.peers.peer import OrthancPeer
+
+T = TypeVar("T")
+_MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TransferJobSettings:
+    """Options of the section ``Transfers``.
+
+    :ivar threads: requests of one job at a time (``Threads``)
+    :ivar bucket_bytes: ``BucketSize``
+    :ivar retries: of one request, beside the first try (``MaxHttpRetries``)
+    :ivar commit_timeout_s: how long a peer may be silent while it commits (``PeerCommitTimeout``)
+    """
+
+    threads: int = 4
+    bucket_bytes: int = 4096 * 1024
+    retries: int = 4
+    commit_timeout_s: float = 600
+    initial_delay_s: float = 1.0
+    maximum_delay_s: float = 30.0
+
+
+class TransferNetwork:
+    """Asks peers. Reactor thread.
+
+    :param peer_named: a peer by its symbolic name; UNKNOWN_RESOURCE if there is none
+    :param random: between 0 and 1, for the jitter of delays
+    """
+
+    def __init__(
+        self,
+        client: PeerClient,
+        peer_named: Callable[[str], OrthancPeer],
+        clock: IReactorTime,
+        random: Callable[[], float],
+        settings: TransferJobSettings,
+    ) -> None:
+        self.client = client
+        self.settings = settings
+        self.clock = clock
+        self._peer_named = peer_named
+        self._random = random
+        self._policy = RetryPolicy(
+            settings.retries + 1, settings.initial_delay_s, settings.maximum_delay_s
+        )
+
+    def peer(self, name: str) -> OrthancPeer:
+        """A peer as it is configured now.
+
+        :raises OrthancError: UNKNOWN_RESOURCE
+        """
+        return self._peer_named(name)
+
+    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask until there is an answer, or a failure that will not pass, or enough was tried.
+
+        :raises OrthancError: the failure
+        :raises TransientFailure: the last failure: the job may be tried again later
+        """
+        attempts = 0
+        while True:
+            try:
+                return await ask()
+            except PeerError as error:
+                attempts += 1
+                if not error.is_transient:
+                    raise accelerated(error) from None
+                if attempts >= self._policy.maximum_attempts:
+                    raise TransientFailure(error.code, error.details) from None
+            await deferLater(self.clock, self._policy.delay_s(attempts, self._random()))
+
+
+def accelerated(error: PeerError) -> OrthancError:
+    """The same, but for the 404 of a peer that does not know the first route of a transfer."""
+    if isinstance(error, PeerStatusError) and error.status in (404, 405):
+        return OrthancError(
+            error.code,
+            f"{error.details}: the peer has no transfers accelerator, or not what was asked for",
+            http_status=500,
+        )
+    return error
+
+
+class Traffic:
+    """What one run of a job has exchanged.
+
+    :ivar queries: requests that have succeeded
+    :ivar size_bytes: of the instances in them
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._started_s = clock.seconds()
+        self._ended_s: float | None = None
+        self.queries = 0
+        self.size_bytes = 0
+
+    def add(self, size_bytes: int) -> None:
+        """One more bucket."""
+        self.queries += 1
+        self.size_bytes += size_bytes
+
+    def end(self) -> None:
+        """What takes time from now on is not the network."""
+        self._ended_s = self._clock.seconds()
+
+    @property
+    def speed_kbs(self) -> int:
+        """KB a second."""
+        until = self._clock.seconds() if self._ended_s is None else self._ended_s
+        elapsed_s = until - self._started_s
+        return int(self.size_bytes / 1024 / elapsed_s) if elapsed_s > 0 else 0
+
+
+def transfer_content(
+    parameters: JsonObject,
+    instances: list[TransferInstance] | None,
+    traffic: Traffic,
+    moved: str,
+    moved_bytes: int,
+) -> JsonObject:
+    """``Content`` of both kinds.
+
+    :param instances: None until they are known
+    :param moved: name of the field with what was moved, ``DownloadedSizeMB``
+    """
+    total = sum(one.size_bytes for one in instances or ())
+    content: JsonObject = {name: parameters[name] for name in ("Resources", "Peer", "Compression")}
+    content.update(
+        {
+            "TotalInstances": len(instances or ()),
+            "TotalSizeMB": total // _MB,
+            moved: moved_bytes // _MB,
+            "CompletedHttpQueries": traffic.queries,
+            "NetworkSpeedKBs": traffic.speed_kbs,
+        }
+    )
+    for name in ("Originator", "SenderTransferID"):
+        if name in parameters:
+            content[name] = parameters[name]
+    return content
