@@ -10,15 +10,14 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.jobs.interface import JobContext, TransientFailure
 from orthanc_tw.jobs.kinds.modality_store_plan import Resource
 from orthanc_tw.jobs.kinds.peer_sender import PeerSender
 from orthanc_tw.jobs.kinds.peer_store import PeerStoreKind, peer_store_parameters
-from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import InstanceFile
-from orthanc_tw.net.transcoding import UncompressedTranscoder
 from orthanc_tw.peers.body import FileBody
 from orthanc_tw.peers.client import PeerAnswer
 from orthanc_tw.peers.errors import (
@@ -32,12 +31,14 @@ from orthanc_tw.peers.errors import (
 )
 from orthanc_tw.peers.peer import OrthancPeer
 from orthanc_tw.peers.registry import PeerRegistry
+from orthanc_tw.testing.workers import run_here
 from tests.rest.browsing import DATA, Server
 
 FILES = tuple(f"test_files/{name}.dcm" for name in ("CT_small", "MR_small", "rtplan"))
 PEER = OrthancPeer.from_json("b", ["http://peer/", "alice", "tops3cret"])
 STORED = b'{"Status": "Success"}'
 IMPLICIT = "1.2.840.10008.1.2"
+MPEG = "1.2.840.10008.1.2.4.100"
 
 
 class Client:
@@ -62,13 +63,6 @@ class Client:
         return PeerAnswer(200, {}, {}, answer)
 
 
-class NoCodec(UncompressedTranscoder):
-    """Cannot transcode."""
-
-    async def transcode(self, instance: InstanceFile, syntaxes: Sequence[str]) -> None:
-        return None
-
-
 class PeerStoreTests(SynchronousTestCase):
     """Three instances."""
 
@@ -85,13 +79,10 @@ class PeerStoreTests(SynchronousTestCase):
         self.client = Client()
         self.context = JobContext("id", "", lambda: None, maybeDeferred)
         self.registry = PeerRegistry({"b": PEER})
-        self.kind = self.new_kind(UncompressedTranscoder(maybeDeferred))
-
-    def new_kind(self, transcoder: UncompressedTranscoder) -> PeerStoreKind:
-        """A kind with that transcoder."""
         client: Any = self.client
+        transcoder = FileTranscoder(self.server.storage, run_here)
         sender = PeerSender(client, self.server.storage, transcoder, maybeDeferred)
-        return PeerStoreKind(self.server.index, sender, self.registry)
+        self.kind = PeerStoreKind(self.server.index, sender, self.registry)
 
     def parameters(self, **more: Any) -> JsonObject:
         """Of all three, each a resource; as they come back from the database."""
@@ -168,12 +159,10 @@ class PeerStoreTests(SynchronousTestCase):
         self.assertEqual(IMPLICIT, job.content()["Transcode"])
 
     def test_no_transcoding(self) -> None:
-        """What cannot be transcoded names the field, and is no failure that may pass."""
-        self.kind = self.new_kind(NoCodec(maybeDeferred))
-        error = self.failure(transcode=IMPLICIT)
-        self.assertIs(ErrorCode.NOT_IMPLEMENTED, error.code)
-        self.assertTrue((error.details or "").startswith("Transcode: "))
-        self.assertNotIsInstance(error, TransientFailure)
+        """What cannot be transcoded is sent as it is."""
+        job = self.kind.create(self.parameters(transcode=MPEG), None, self.context)
+        self.run_all(job.steps())
+        self.assertEqual(self.files, {content for _, content, _ in self.client.sent})
 
     def test_transient(self) -> None:
         """What may pass is told as such, what will not is not."""
