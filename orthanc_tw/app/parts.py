@@ -180,7 +180,7 @@ def make_parts(
         transcoder, exports=exports,
     )  # fmt: skip
     peers = make_peers(
-        configuration, reactor, index, served_index, storage, client.services.transcoder, in_thread,
+        configuration, reactor, index, served_index, storage, transcoder, in_thread,
         exports, metrics,
     )  # fmt: skip
     transfers = make_transfers(

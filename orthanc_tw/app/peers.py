@@ -9,13 +9,13 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.config import Configuration
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobKind, JobsEngine
 from orthanc_tw.jobs.kinds.peer_sender import PeerSender
 from orthanc_tw.jobs.kinds.peer_store import PeerStoreKind
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.errors import OrthancError
-from orthanc_tw.net.store_session import Transcoder
 from orthanc_tw.peers.client import PeerClient, PeerClientSettings
 from orthanc_tw.peers.peer import OrthancPeer
 from orthanc_tw.peers.proxy import ProxySettings
@@ -55,7 +55,7 @@ def make_peers(
     index: Index,
     served_index: Index,
     storage: Storage,
-    transcoder: Transcoder,
+    transcoder: FileTranscoder,
     in_thread: Callable[..., Deferred[Any]],
     exports: ExportLogger,
     metrics: Metrics,

@@ -6,19 +6,19 @@ Source: ``POST /instances`` of the REST API; ``Compress`` is ``Content-Encoding:
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from orthanc_tw.core.retrieve import TransferInstance
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder, TranscodedFile
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.net.interface import InstanceFile
 from orthanc_tw.net.scp.transfer import instance_file
-from orthanc_tw.net.store_session import Transcoder
 from orthanc_tw.net.straight import SharedFile
 from orthanc_tw.peers.body import FileBody
 from orthanc_tw.peers.client import PeerAnswer, PeerClient
@@ -30,6 +30,8 @@ _COPY_BYTES = 256 * 1024
 # The format of RFC 1952, with the largest window.
 _GZIP_WBITS = 31
 _LEVEL = 6
+_LEFT_AS_IT_IS = (ErrorCode.NOT_IMPLEMENTED, ErrorCode.BAD_FILE_FORMAT)
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class PeerSender:
 
     client: PeerClient
     storage: Storage
-    transcoder: Transcoder
+    transcoder: FileTranscoder
     in_thread: Callable[..., Deferred[Any]]
 
     async def send(
@@ -49,21 +51,20 @@ class PeerSender:
     ) -> int:
         """Send one, and return how many bytes that took.
 
-        :param transcode: UID of the transfer syntax to send it in, '' for what it has
+        :param transcode: UID of the transfer syntax to send it in if it can be, '' for none
         :raises PeerError: it is not there
-        :raises OrthancError: NOT_IMPLEMENTED if it cannot be transcoded; what reading it raises
+        :raises OrthancError: what reading it raises
         """
         file = instance_file(self.storage, instance)
-        size_bytes = instance.file.size_bytes
         if transcode and file.transfer_syntax != transcode:
-            file = await self._transcoded(file, transcode)
-            opened: BinaryIO = await self.in_thread(file.open)
-            try:
-                size_bytes = await self.in_thread(opened.seek, 0, os.SEEK_END)
-                return await self._sent(peer, shared_body(opened, size_bytes), compress)
-            finally:
-                opened.close()
-        return await self._sent(peer, FileBody(file.open, size_bytes), compress)
+            made = await self._transcoded(instance, transcode)
+            if made is not None:
+                try:
+                    body = FileBody(partial(_opened, made.path), made.size_bytes)
+                    return await self._sent(peer, body, compress)
+                finally:
+                    self.in_thread(made.remove).addErrback(lambda _: None)
+        return await self._sent(peer, FileBody(file.open, instance.file.size_bytes), compress)
 
     async def _sent(self, peer: OrthancPeer, body: FileBody, compress: bool) -> int:
         if not compress:
@@ -78,16 +79,15 @@ class PeerSender:
         finally:
             self.in_thread(spool.discard).addErrback(lambda _: None)
 
-    async def _transcoded(self, file: InstanceFile, syntax: str) -> InstanceFile:
-        transcoded = await self.transcoder.transcode(file, [syntax])
-        if transcoded is None:
-            raise OrthancError(
-                ErrorCode.NOT_IMPLEMENTED,
-                f"Transcode: cannot transcode instance {file.sop_instance_uid} from "
-                f"{file.transfer_syntax} to {syntax}",
-                http_status=501,
-            )
-        return transcoded
+    async def _transcoded(self, instance: TransferInstance, syntax: str) -> TranscodedFile | None:
+        """None if it is to be sent as it is: as recorded, also if it cannot be transcoded."""
+        try:
+            return await self.transcoder.attachment(instance.file, self.transcoder.to(syntax))
+        except OrthancError as error:
+            if error.code not in _LEFT_AS_IT_IS:
+                raise
+            _log.warn("Instance {id} is sent as it is: {error}", id=instance.public_id, error=error)
+            return None
 
 
 async def upload(
@@ -146,3 +146,7 @@ def shared_body(file: BinaryIO, size_bytes: int) -> FileBody:
         return cast(BinaryIO, SharedFile(file))
 
     return FileBody(open_file, size_bytes)
+
+
+def _opened(path: str) -> BinaryIO:
+    return open(path, "rb")
