@@ -318,7 +318,9 @@ class ApiClientTests(TestCase):
         self.client.peers.send("me", study)
         job = self.client.peers.send_async("me", [study])
         job.wait_completed()
-        self.assertEqual((job.refresh().info.status, job.info.type), ("Success", "OrthancPeerStore"))
+        self.assertEqual(
+            (job.refresh().info.status, job.info.type), ("Success", "OrthancPeerStore")
+        )
         with self.assertRaises(api.ResourceNotFound):
             self.client.peers.send("nobody", study)
 
