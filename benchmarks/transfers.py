@@ -35,6 +35,7 @@ class Host:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, peer: Host) -> None:
+        """Start, and return once it answers."""
         path = self.folder / "configuration.json"
         data = str(self.folder / "db")
         own = {"HttpPort": self.port, "StorageDirectory": data, "IndexDirectory": data}
@@ -53,11 +54,13 @@ class Host:
         raise RuntimeError((self.folder / "log").read_text())
 
     def stop(self) -> None:
+        """End it."""
         if self.process is not None:
             self.process.terminate()
             self.process.wait()
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> Any:
+        """The JSON of an answer, None if there is none."""
         command = [*self.enter, "curl", "-s", "-X", method, self.url + path]
         if body is not None:
             command += ["--data-binary", "@-", "-H", "Expect:"]
