@@ -18,11 +18,12 @@ def identity(option: str, path: str, pem: bytes) -> tuple[Any, Any, list[Any]]:
     """
     from OpenSSL import SSL, crypto
     from twisted.internet import ssl
+    from twisted.internet.error import VerifyError
 
     try:
         own = ssl.PrivateCertificate.loadPEM(pem)
         chain = _certificates(pem)[1:]
-    except (crypto.Error, SSL.Error, ValueError) as error:
+    except (crypto.Error, SSL.Error, ValueError, VerifyError) as error:
         raise ValueError(
             f"{option}: {path}: a PEM file with a private key and its "
             f"certificate was expected ({type(error).__name__})"

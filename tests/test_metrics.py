@@ -85,6 +85,19 @@ class MetricsTests(SynchronousTestCase):
             text,
         )
 
+    def test_peers(self):
+        """Requests to peers by outcome, and the bytes that they took."""
+        self.metrics.count_peer("b", "success", 10)
+        self.metrics.count_peer("b", "success", 5)
+        self.metrics.count_peer("b", "PeerTimeout", 0)
+        text = self.successResultOf(self.metrics.exposition()).decode()
+        for line in (
+            'orthanc_tw_peer_requests_total{outcome="success",peer="b"} 2.0',
+            'orthanc_tw_peer_requests_total{outcome="PeerTimeout",peer="b"} 1.0',
+            'orthanc_tw_peer_sent_bytes_total{peer="b"} 15.0',
+        ):
+            self.assertIn(line, text)
+
     def test_disabled(self):
         """Nothing is shown while disabled, and no duration of that time afterwards."""
         self.metrics.enabled = False

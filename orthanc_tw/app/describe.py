@@ -51,5 +51,6 @@ def openapi_document() -> JsonObject:
         client=absent,
         peers=absent,
         transfers=absent,
+        transcoder=absent,
     )
     return document(route for provider in providers for route in provider.routes())

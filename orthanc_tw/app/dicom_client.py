@@ -16,6 +16,7 @@ from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.storage_commitment import StorageCommitmentReports
 from orthanc_tw.core.store import InstanceStore
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.dicom.charset import Encoding
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobKind, JobsEngine
@@ -30,8 +31,8 @@ from orthanc_tw.net.query.client import QueryClient, ScuSettings
 from orthanc_tw.net.query.commitment import CommitmentClient
 from orthanc_tw.net.query.store import QueryStore
 from orthanc_tw.net.registry import ModalityRegistry
-from orthanc_tw.net.storage_contexts import storage_proposals
-from orthanc_tw.net.transcoding import UncompressedTranscoder
+from orthanc_tw.net.storage_contexts import storage_rounds
+from orthanc_tw.net.transcoding import WorkerTranscoder
 from orthanc_tw.rest.http import RouteProvider
 from orthanc_tw.rest.json_list import SendChunks
 from orthanc_tw.rest.routes.modalities import ModalityRoutes
@@ -82,10 +83,12 @@ def make_dicom_client(
     store: InstanceStore,
     runtime: RuntimeOptions,
     in_thread: Callable[..., Deferred[Any]],
+    files: FileTranscoder,
     exports: ExportLogger | None = None,
 ) -> DicomClient:
     """Wire it; nothing is asked yet.
 
+    :param files: transcodes what a modality does not take as it is
     :param exports: what is told of all that is sent
     """
     preferred = configuration.text("DicomScuPreferredTransferSyntax")
@@ -93,7 +96,7 @@ def make_dicom_client(
     reports = commitment_reports(configuration)
     commitments = CommitmentClient(pool, reports, new_transaction_uid, preferred)
     sending = store_settings(configuration)
-    transcoder = UncompressedTranscoder(in_thread)
+    transcoder = WorkerTranscoder(files, in_thread, storage.new_spool, preferred)
     arrivals = StoreArrivals(store)
 
     def encoding() -> Encoding:
@@ -101,17 +104,22 @@ def make_dicom_client(
 
     def retrieve_kind(type_name: str) -> RetrieveKind:
         return RetrieveKind(
-            type_name, pool, arrivals, preferred, encoding, lambda: storage_proposals(runtime)
+            type_name,
+            pool,
+            arrivals,
+            preferred,
+            encoding,
+            lambda classes: storage_rounds(runtime, classes),
+            client.sop_classes,
         )
 
+    client = QueryClient(
+        pool, ScuSettings(preferred, configuration.boolean("DicomEchoChecksFind")), encoding
+    )
     return DicomClient(
         modalities=modalities,
         queries=QueryStore(configuration.integer("QueryRetrieveSize"), lambda: str(uuid.uuid4())),
-        client=QueryClient(
-            pool,
-            ScuSettings(preferred, configuration.boolean("DicomEchoChecksFind")),
-            encoding,
-        ),
+        client=client,
         commitments=commitments,
         reports=reports,
         services=StoreServices(pool, sending, transcoder, exports, local_aet),

@@ -18,12 +18,14 @@ from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.modification.aftermath import Aftermath
 from orthanc_tw.core.modification.dry_run import DryRun
 from orthanc_tw.core.modification.instance_file import InstanceFiles
-from orthanc_tw.core.modification.instances import InstanceModifier, RunInWorker
+from orthanc_tw.core.modification.instances import InstanceModifier
 from orthanc_tw.core.reconstruct import Reconstructor
+from orthanc_tw.core.run_in_worker import RunInWorker
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.dicom.modification.plan import ModificationSettings
 from orthanc_tw.dicom.tag_json import TagOptions
+from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.jobs.kinds.modification import ModificationKind
@@ -77,13 +79,16 @@ def make_modification(
     runtime: RuntimeOptions,
     workers: WorkerPool,
     in_thread: Callable[..., Deferred[Any]],
+    dictionary: UserDictionary,
 ) -> ModificationParts:
     """The kinds of jobs, and what the routes need beside them."""
 
     def modification_settings() -> ModificationSettings:
         return ModificationSettings(
             default_encoding=runtime.default_encoding,
-            conformant=configuration.boolean("ConformantAnonymization"),
+            dictionary=dictionary,
+            conformant=configuration.boolean("ConformantAnonymization") or None,
+            lossy_quality=configuration.integer("DicomLossyTranscodingQuality"),
         )
 
     key = _pseudonym_key(configuration)
@@ -99,9 +104,12 @@ def make_modification(
     aftermath = Aftermath(
         index, ResourceDeleter(index, storage, in_thread, time.time), reconstructor
     )
-    at_once = _instances_at_once(configuration, workers.size)
+    # Two for each worker: one that it works on, one on its way to the disk.
+    at_once = configuration.mapping("JobsEngineThreadsCount")
     kinds = [
-        ModificationKind(type_name, index, modifier, aftermath, at_once)
+        ModificationKind(
+            type_name, index, modifier, aftermath, at_once.get(type_name, 2 * workers.size)
+        )
         for type_name in (RESOURCE_MODIFICATION, SPLIT_STUDY, MERGE_STUDY)
     ]
     return ModificationParts(modification_settings, key, kinds, workers.run)
@@ -156,14 +164,3 @@ def _pseudonym_key(configuration: Configuration) -> bytes | None:
 
 def _new_seed() -> str:
     return secrets.token_hex(_SEED_BYTES)
-
-
-def _instances_at_once(configuration: Configuration, workers: int) -> int:
-    """``JobsEngineThreadsCount``; unless it is set, enough to keep all workers busy.
-
-    Two for each worker: one that it works on, one on its way to the disk.
-    """
-    if configuration.is_set("JobsEngineThreadsCount"):
-        count: int = configuration.mapping("JobsEngineThreadsCount")["ResourceModification"]
-        return count
-    return 2 * workers

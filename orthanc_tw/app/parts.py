@@ -15,6 +15,7 @@ from twisted.internet.task import Cooperator
 from twisted.logger import LogLevel
 
 from orthanc_tw.app import dicom_services, jobs_settings, settings
+from orthanc_tw.app.creation import creation_routes
 from orthanc_tw.app.dicom_client import (
     DicomClient,
     client_routes,
@@ -23,6 +24,7 @@ from orthanc_tw.app.dicom_client import (
 )
 from orthanc_tw.app.dicom_network import DicomNetwork, make_dicom_network
 from orthanc_tw.app.export import export_settings
+from orthanc_tw.app.images import image_routes
 from orthanc_tw.app.modification import (
     ModificationParts,
     make_modification,
@@ -30,6 +32,7 @@ from orthanc_tw.app.modification import (
     worker_settings,
 )
 from orthanc_tw.app.peers import Peers, make_peers, peer_routes
+from orthanc_tw.app.transcoding import make_ingest_transcoder, make_transcoder
 from orthanc_tw.app.transfers import (
     Transfers,
     TransferService,
@@ -53,10 +56,12 @@ from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore, Spawn
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.core.upload import Uploader
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.reader import read_summary
 from orthanc_tw.dicom.summary import InstanceSummary
+from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.dicom.uids import accepted_transfer_syntaxes
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.index.read_only import ReadOnlyIndex
@@ -64,7 +69,7 @@ from orthanc_tw.index.sqlite import SqliteIndex
 from orthanc_tw.jobs.engine import JobsEngineService
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, ArchiveKind
 from orthanc_tw.jobs.kinds.storage_commitment import StorageCommitmentKind
-from orthanc_tw.jobs.store import IndexJobStore
+from orthanc_tw.jobs.store import IndexJobStore, IndexLabels
 from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.levels import ResourceType
@@ -136,6 +141,9 @@ def make_parts(
     """Wire a server; nothing runs yet."""
     metrics = Metrics(reactor, enabled=configuration.boolean("MetricsEnabled"))
     runtime = settings.runtime(configuration)
+    workers = WorkerPool(reactor.spawnProcess, reactor, worker_settings(configuration))
+    transcoder = make_transcoder(configuration, storage, workers)
+    ingest = make_ingest_transcoder(configuration, transcoder, storage, in_thread)
     store = InstanceStore(
         index,
         storage,
@@ -145,8 +153,8 @@ def make_parts(
         spawn=spawn,
         clock=time.time,
         observe=metrics.observe,
+        ingest=ingest,
     )
-    workers = WorkerPool(reactor.spawnProcess, reactor, worker_settings(configuration))
     reconstructor = Reconstructor(
         index,
         storage,
@@ -155,8 +163,9 @@ def make_parts(
         {level: main_tags.signature(level) for level in ResourceType},
     )
     modification = make_modification(
-        configuration, index, storage, store, reconstructor, runtime, workers, in_thread
-    )
+        configuration, index, storage, store, reconstructor, runtime, workers, in_thread,
+        main_tags.dictionary,
+    )  # fmt: skip
     read_only = configuration.boolean("ReadOnly")
     served_index: Index = ReadOnlyIndex(index) if read_only else index
     modalities = modality_registry(configuration, served_index)
@@ -166,7 +175,7 @@ def make_parts(
     exports = ExportLog(index, time.time, enabled=settings.exports_logged(configuration))
     client = make_dicom_client(
         configuration, modalities, network.pool, index, storage, store, runtime, in_thread,
-        exports=exports,
+        transcoder, exports=exports,
     )  # fmt: skip
     peers = make_peers(
         configuration, reactor, index, served_index, storage, client.services.transcoder, in_thread,
@@ -188,7 +197,7 @@ def make_parts(
         jobs_settings.jobs(configuration, jobs_enabled=jobs_enabled),
         [
             *(
-                ArchiveKind(type_name, index, storage.open, datetime.now)
+                ArchiveKind(type_name, index, storage.open, datetime.now, transcoder=transcoder)
                 for type_name in (ARCHIVE, MEDIA)
             ),
             StorageCommitmentKind(index, storage, reporter.report),
@@ -204,9 +213,7 @@ def make_parts(
         random=random.random,
         is_logged=lambda: log_levels.shows(LogLevel.info, "jobs"),
         job_ended=metrics.job_ended,
-        labelled=lambda public_ids, labels: index.read(
-            lambda tx: tx.labelled_resources(public_ids, labels)
-        ),
+        labels=IndexLabels(index),
         make_id=lambda: str(uuid.uuid4()),
         now_s=time.time,
     )
@@ -225,7 +232,7 @@ def make_parts(
     providers = route_providers(
         configuration, reactor, main_tags, index.database_uuid, served_index, storage,
         in_thread, metrics, runtime, store, engine, streamer, events, reset, shutdown,
-        log_levels, modification, client, peers, transfers,
+        log_levels, modification, client, peers, transfers, transcoder,
     )  # fmt: skip
     executor = Executor(
         ErrorSettings(describe_errors=configuration.boolean("HttpDescribeErrors")),
@@ -268,6 +275,7 @@ def route_providers(
     client: DicomClient,
     peers: Peers,
     transfers: Transfers,
+    transcoder: FileTranscoder,
 ) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
@@ -304,7 +312,7 @@ def route_providers(
         SystemRoutes(index, settings.system(configuration, main_tags, database_uuid)),
         ResourceRoutes(browser, deleter, streamer.send_chunks, levels),
         FileExportRoutes(instances, Exporter(storage, in_thread, export, lambda: uuid.uuid4().hex)),
-        TagRoutes(instances, documents, files, streamer.send_chunks, in_thread, levels),
+        TagRoutes(instances, documents, files, streamer.send_chunks, in_thread, levels, transcoder),
         MetadataRoutes(metadata, names, levels),
         AttachmentRoutes(
             attachments,
@@ -327,6 +335,7 @@ def route_providers(
         JobOutputRoutes(engine, streamer),
         events,
         SliceRoutes(index),
+        *image_routes(index, instances, storage, modification.run, in_thread, streamer),
         *modification_routes(
             configuration,
             modification,
@@ -337,6 +346,19 @@ def route_providers(
             streamer,
             documents.tag_options,
             levels,
+        ),
+        *creation_routes(
+            configuration,
+            index,
+            storage,
+            store,
+            instances,
+            documents,
+            runtime,
+            main_tags.dictionary or UserDictionary(),
+            modification.run,
+            in_thread,
+            streamer.send_chunks,
         ),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
         *client_routes(client, index, engine, deleter, streamer.send_chunks),

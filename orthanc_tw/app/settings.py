@@ -219,6 +219,7 @@ def system(configuration: Configuration, tags: MainDicomTags, database_uuid: str
     """What ``/system`` says."""
     identifier = configuration.optional_text("DatabaseServerIdentifier") or database_uuid
     return SystemSettings(
+        ingest_transcoding=configuration.optional_text("IngestTranscoding") or "",
         name=configuration.text("Name"),
         database_server_identifier=identifier,
         dicom_aet=configuration.text("DicomAet"),

@@ -190,7 +190,7 @@ def peers(value: Any) -> Iterator[Problem]:
     """``{name: [URL, login, password]}`` or ``{name: {"Url": ...}}``."""
     for name, entry in value.items():
         if isinstance(entry, dict):
-            yield from _fields(name, entry, ("Url",))
+            yield from _fields(name, entry, ("URL",) if "URL" in entry else ("Url",))
         elif not isinstance(entry, list) or not entry:
             yield Problem((name,), "[URL], [URL, login, password] or an object", type_of(entry))
 

@@ -97,14 +97,29 @@ def zip_entries(archive: Spool, new_spool: NewSpool, limits: ArchiveLimits) -> I
             raise OrthancError(ErrorCode.BAD_FILE_FORMAT, f"Bad ZIP archive: {error}") from None
 
 
-def multipart_parts(
+@dataclass(frozen=True, slots=True)
+class FormPart:
+    """A field or file of a form, in a spool that the caller discards.
+
+    :ivar name: of the field, '' if it has none
+    :ivar filename: as the client says, '' for a field
+    :ivar content_type: as the client says, '' if it does not
+    """
+
+    name: str
+    filename: str
+    content_type: str
+    spool: Spool
+
+
+def form_parts(
     form: Spool, content_type: str, new_spool: NewSpool, limits: ArchiveLimits
-) -> list[Spool]:
-    """The parts of a ``multipart/form-data`` body, each in a spool that the caller discards.
+) -> list[FormPart]:
+    """The parts of a ``multipart/form-data`` body.
 
     :raises OrthancError: BAD_REQUEST if it is malformed; FULL_STORAGE
     """
-    parts: list[Spool] = []
+    parts: list[FormPart] = []
     try:
         parser = PushMultipartParser(
             _boundary(content_type),
@@ -115,18 +130,27 @@ def multipart_parts(
                 # An empty piece tells the parser that this is the end.
                 for event in parser.parse(file.read(PIECE_BYTES)):
                     if isinstance(event, MultipartSegment):
-                        parts.append(new_spool())
+                        name, filename = event.name or "", event.filename or ""
+                        declared = event.header("Content-Type", "") or ""
+                        parts.append(FormPart(name, filename, declared, new_spool()))
                     elif event:
-                        parts[-1].write(bytes(event))
+                        parts[-1].spool.write(bytes(event))
     except MultipartError as error:
-        _discard(parts)
+        _discard([part.spool for part in parts])
         raise OrthancError(
             ErrorCode.BAD_REQUEST, f"Malformed multipart/form-data body: {error}"
         ) from None
     except BaseException:
-        _discard(parts)
+        _discard([part.spool for part in parts])
         raise
     return parts
+
+
+def multipart_parts(
+    form: Spool, content_type: str, new_spool: NewSpool, limits: ArchiveLimits
+) -> list[Spool]:
+    """The parts of a form without their names; see `form_parts`."""
+    return [part.spool for part in form_parts(form, content_type, new_spool, limits)]
 
 
 def gunzip(body: Spool, target: Spool, limits: ArchiveLimits) -> None:

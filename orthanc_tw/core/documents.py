@@ -11,6 +11,7 @@ from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.dicom.content import ContentList, ContentValue, content
 from orthanc_tw.dicom.dicom_json import dicom_json
 from orthanc_tw.dicom.document import Item
+from orthanc_tw.dicom.encapsulated_document import encapsulated_pdf
 from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, item_json
 from orthanc_tw.dicom.tags import UserDictionary, format_tag, parse_tag
@@ -108,6 +109,13 @@ class Documents:
         )
         return found
 
+    async def pdf(self, attachment: Attachment) -> tuple[ContentValue | None, Callable[[], None]]:
+        """The PDF that an instance is, and what to call once it has been read."""
+        found: tuple[ContentValue | None, Callable[[], None]] = await self._in_thread(
+            self._opened, attachment, lambda file: encapsulated_pdf(file, self._dictionary)
+        )
+        return found
+
     async def dicom_json(
         self, attachment: Attachment
     ) -> tuple[Iterator[bytes], Callable[[], None]]:
@@ -128,9 +136,15 @@ class Documents:
     def _content(
         self, attachment: Attachment, path: Sequence[str]
     ) -> tuple[ContentList | ContentValue | None, Callable[[], None]]:
+        return self._opened(attachment, lambda file: content(file, path, self._dictionary))
+
+    def _opened(
+        self, attachment: Attachment, find: Callable[[BinaryIO], T]
+    ) -> tuple[T, Callable[[], None]]:
+        """What is found in a file, which stays open if that is a value to be read."""
         file = self._storage.open(attachment.uuid, attachment.compression)
         try:
-            found = content(file, path, self._dictionary)
+            found = find(file)
         except BaseException:
             file.close()
             raise

@@ -41,7 +41,7 @@ class StoreOrigin:
     :ivar called_aet: called AE title (DICOM protocol), else ''
     :ivar http_username: user of the HTTP request, '' if there is none
     :ivar move_originator_aet: who had it sent by C-MOVE (PS3.7 9.3.1), '' if nobody did
-    :ivar is_retrieved: whether it came by a C-GET of this server
+    :ivar association_id: which association of this server it came over (C-GET), else 0
     """
 
     origin: RequestOrigin
@@ -50,7 +50,7 @@ class StoreOrigin:
     called_aet: str = ""
     http_username: str = ""
     move_originator_aet: str = ""
-    is_retrieved: bool = False
+    association_id: int = 0
 
 
 def new_resources(

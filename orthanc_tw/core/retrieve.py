@@ -40,6 +40,7 @@ class TransferInstance:
 
     :ivar transfer_syntax: UID, '' if it is not known
     :ivar file: its DICOM file
+    :ivar number: its place in the series, as far as that is known
     """
 
     public_id: str
@@ -47,12 +48,13 @@ class TransferInstance:
     sop_instance_uid: str
     transfer_syntax: str
     file: Attachment
+    number: int = 0
 
 
 def retrieve(
     index: Index, level: ResourceType | None, keys: Mapping[int, str]
 ) -> Deferred[list[TransferInstance]]:
-    """What an identifier names, ordered by public identifiers; empty if there is nothing.
+    """What an identifier names, study by study, series by series; empty if there is nothing.
 
     The resources are those whose unique key of the level is in its list of values, below the
     study and series of the identifier, if it names them. As in Orthanc, studies may be named by
@@ -84,9 +86,25 @@ def found_resources(
 
 
 def transfer_instances(tx: ReadTransaction, row: ResourceRow) -> Iterator[TransferInstance]:
-    """The instances of a resource, those without a DICOM file left out."""
+    """The instances of a resource, those without a DICOM file left out.
+
+    Studies and series come in the order of their public identifiers, the instances of a series in
+    that of their numbers, as those of Orthanc: a receiver sees series become whole.
+    """
+    for above in (ResourceType.STUDY, ResourceType.SERIES):
+        if row.level < above:
+            for child in tx.descendants(row, above):
+                yield from transfer_instances(tx, child)
+            return
+    if row.level is ResourceType.INSTANCE:
+        yield from transfer_page(tx, row, after=None, limit=1)
+        return
+    yield from sorted(_of_series(tx, row), key=lambda found: (found.number, found.public_id))
+
+
+def _of_series(tx: ReadTransaction, series: ResourceRow) -> Iterator[TransferInstance]:
     after: str | None = None
-    while page := transfer_page(tx, row, after=after, limit=_SLICE):
+    while page := transfer_page(tx, series, after=after, limit=_SLICE):
         yield from page
         after = page[-1].public_id
 
@@ -119,7 +137,15 @@ def _instance(record: ResourceRecord, file: Attachment) -> TransferInstance:
         record.tags.get(_SOP_INSTANCE_UID, ""),
         metadata(MetadataType.TRANSFER_SYNTAX),
         file,
+        _integer(metadata(MetadataType.INDEX_IN_SERIES)),
     )
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        return 0
 
 
 def _query(level: ResourceType | None, keys: Mapping[int, str]) -> FindQuery:

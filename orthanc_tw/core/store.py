@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin, new_resources
+from orthanc_tw.core.transcoding.ingest import IngestTranscoder
 from orthanc_tw.dicom.summary import InstanceSummary
 from orthanc_tw.index.gateway import (
     Attachment,
@@ -87,6 +88,7 @@ class InstanceStore:
     :param clock: the time, POSIX seconds
     :param timer: monotonic seconds, for durations
     :param observe: ``observe(metric, value)``
+    :param ingest: ``IngestTranscoding``, None if nothing is transcoded
     """
 
     _log = Logger()
@@ -103,6 +105,7 @@ class InstanceStore:
         clock: Callable[[], float],
         timer: Callable[[], float] = time.perf_counter,
         observe: Callable[[str, float], None] = lambda name, value: None,
+        ingest: IngestTranscoder | None = None,
     ) -> None:
         self._index = index
         self._storage = storage
@@ -113,6 +116,7 @@ class InstanceStore:
         self._clock = clock
         self._timer = timer
         self._observe = observe
+        self._ingest = ingest
         self._in_flight = 0
         self._drained: list[Deferred[None]] = []
         self._watchers: list[Watcher] = []
@@ -130,6 +134,9 @@ class InstanceStore:
         extra: Extra | None = None,
         overwrite: OverwriteInstances | None = None,
         in_turn: InTurn | None = None,
+        *,
+        transcode: bool = True,
+        keep_uid: bool = False,
     ) -> Deferred[StoreResult]:
         """Store an instance. The spool belongs to the store from now on, whatever happens.
 
@@ -140,6 +147,8 @@ class InstanceStore:
         :param overwrite: for this instance, None for that of the settings
         :param in_turn: calls what writes the row when it is this instance's turn; called in a
             thread when the file is durable, not at all if it comes to no row
+        :param transcode: whether ``IngestTranscoding`` applies
+        :param keep_uid: whether the SOPInstanceUID stays even if that loses information
         :raises OrthancError: (as failures) BAD_FILE_FORMAT, INEXISTENT_TAG for what is no
             DICOM instance; FULL_STORAGE
         """
@@ -153,6 +162,10 @@ class InstanceStore:
             self._timer(),
         )
         self._in_flight += 1
+        if transcode and self._ingest is not None:
+            working = Deferred.fromCoroutine(self._transcode(ingest, self._ingest, keep_uid))
+            working.addErrback(ingest.failed)
+            return ingest.done
         if spool.size_bytes <= _READ_IN_REACTOR_BYTES:
             try:
                 ingest.summarized(self._summary(spool))
@@ -162,6 +175,19 @@ class InstanceStore:
             reading = self._in_thread(self._summary, spool)
             reading.addCallback(ingest.summarized).addErrback(ingest.failed)
         return ingest.done
+
+    async def _transcode(
+        self, ingest: _Ingest, transcoder: IngestTranscoder, keep_uid: bool
+    ) -> None:
+        spool = ingest.spool
+        summary = await self._in_thread(self._summary, spool)
+        if transcoder.wants(summary):
+            transcoded = await transcoder.transcoded(spool, keep_uid=keep_uid)
+            if transcoded is not None:
+                ingest.spool = transcoded
+                spool.discard()
+                summary = await self._in_thread(self._summary, transcoded)
+        ingest.summarized(summary)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Tell of every instance that is stored, or was already; returns what ends that."""
@@ -215,11 +241,11 @@ class _Ingest:
         "_now_s",
         "_origin",
         "_overwrite",
-        "_spool",
         "_started",
         "_store",
         "_summary",
         "done",
+        "spool",
     )
 
     def __init__(
@@ -233,7 +259,7 @@ class _Ingest:
         started: float,
     ) -> None:
         self._store = store
-        self._spool = spool
+        self.spool = spool
         self._origin = origin
         self._extra = extra
         self._overwrite = overwrite
@@ -267,7 +293,7 @@ class _Ingest:
         header = None
         if settings.compress and summary.pixel_data_offset:
             header = self._commit_header(summary.pixel_data_offset)
-        file = store._storage.commit(self._spool, compress=settings.compress)
+        file = store._storage.commit(self.spool, compress=settings.compress)
         self._files.append(file)
         instance = NewInstance(
             resources=new_resources(
@@ -304,7 +330,7 @@ class _Ingest:
         storage = self._store._storage
         spool = storage.new_spool()
         try:
-            with self._spool.reader() as file:
+            with self.spool.reader() as file:
                 while size_bytes > 0:
                     data = file.read(min(size_bytes, _CHUNK_BYTES))
                     if not data:
@@ -333,12 +359,12 @@ class _Ingest:
 
     def failed(self, failure: Failure) -> None:
         self._delete_files()
-        self._spool.discard()
+        self.spool.discard()
         self._store._ended(self._started)
         self.done.errback(failure)
 
     def _finish(self, status: StoreStatus) -> None:
-        self._spool.discard()
+        self.spool.discard()
         self._store._ended(self._started)
         if status is StoreStatus.STORAGE_FULL:
             self.done.errback(OrthancError(ErrorCode.FULL_STORAGE))

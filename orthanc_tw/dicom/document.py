@@ -131,7 +131,7 @@ class Document:
             if not data:
                 return
             done += len(data)
-            yield _swap(data, swapped_bytes)
+            yield swapped(data, swapped_bytes)
 
     def close(self) -> None:
         """Free the temporary file, if there is one; the file of the caller stays open."""
@@ -165,11 +165,12 @@ def inflate(file: BinaryIO, offset: int, limit_bytes: int) -> IO[bytes]:
     return cast("IO[bytes]", target)
 
 
-def _swap(data: bytes, unit: int) -> bytes:
+def swapped(data: bytes, unit: int) -> bytes:
+    """Numbers of ``unit`` bytes in the other byte order; a rest that is none stays."""
     if unit == 1:
         return data
     usable = len(data) // unit * unit
-    swapped = bytearray(usable)
+    turned = bytearray(usable)
     for byte in range(unit):
-        swapped[byte::unit] = data[unit - 1 - byte : usable : unit]
-    return bytes(swapped) + data[usable:]
+        turned[byte::unit] = data[unit - 1 - byte : usable : unit]
+    return bytes(turned) + data[usable:]

@@ -16,13 +16,11 @@ def meta_header(
     sop_class_uid: str,
     sop_instance_uid: str,
     transfer_syntax: str,
-    source_aet: str = "",
     *,
     version_name: str = IMPLEMENTATION_VERSION_NAME,
 ) -> bytes:
     """Preamble, prefix and group 0002, explicit VR little endian.
 
-    :param source_aet: (0002,0016), not written if it is empty
     :param version_name: (0002,0013)
     """
     body = b"".join(
@@ -33,7 +31,6 @@ def meta_header(
             _element(0x0010, b"UI", transfer_syntax),
             _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
             _element(0x0013, b"SH", version_name[:16]),
-            _element(0x0016, b"AE", source_aet) if source_aet else b"",
         )
     )
     return _PREFIX + struct.pack("<HH2sHL", 2, 0, b"UL", 4, len(body)) + body

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from orthanc_tw.jobs.describe import describe_job
-from orthanc_tw.jobs.finder import JobFinder, Labelled
+from orthanc_tw.jobs.finder import JobFinder, NoLabels, ResourceLabels
 from orthanc_tw.jobs.folders import JobFolders
 from orthanc_tw.jobs.intake import JobIntake
 from orthanc_tw.jobs.interface import JobKind, JobRequest, JobResult, Output
@@ -56,7 +56,7 @@ class JobsEngineService(Service):
     :param is_logged: whether the log shows information: every change of state is some
     :param job_ended: told of each job that has ended: type, ``success``, ``failure`` or
         ``cancelled``, seconds that it ran, and seconds from submission to its first run
-    :param labelled: for lists of jobs about resources with a label; by default none has any
+    :param labels: for lists of jobs about resources with a label; by default none has any
     """
 
     name = "jobs"
@@ -75,7 +75,7 @@ class JobsEngineService(Service):
         random: Callable[[], float] = lambda: 0.5,
         is_logged: Callable[[], bool] = lambda: True,
         job_ended: JobEnded = lambda kind, outcome, duration_s, waiting_s: None,
-        labelled: Labelled = lambda public_ids, labels: succeed(()),
+        labels: ResourceLabels | None = None,
     ) -> None:
         self._settings = settings
         self._kinds = {kind.type_name: kind for kind in kinds}
@@ -86,7 +86,7 @@ class JobsEngineService(Service):
         self._registry = JobsRegistry(settings.history_size, OutputsQuota(settings.outputs))
         self._ledger = JobLedger(store, JobFolders(settings.folder), in_thread, settings.save_jobs)
         self._scheduler = Scheduler(cooperator, settings.concurrent_jobs, self._take)
-        self._finder = JobFinder(self._registry, self._kinds, clock, labelled)
+        self._finder = JobFinder(self._registry, self._kinds, clock, labels or NoLabels())
         self._worker = JobWorker(
             kinds=self._kinds,
             registry=self._registry,

@@ -6,10 +6,12 @@ What is kept beside the page is one pointer a job where the order is not that of
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
+from typing import Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
@@ -18,9 +20,30 @@ from orthanc_tw.jobs.query import JobOrder, JobPage, JobQuery, Position
 from orthanc_tw.jobs.record import JobEntry
 from orthanc_tw.jobs.registry import JobsRegistry
 
-#: Of some public ids, those of resources that have one of some labels, or an ancestor of which
-#: has it.
-Labelled = Callable[[Sequence[str], Sequence[str]], Deferred[Collection[str]]]
+
+class ResourceLabels(Protocol):
+    """What is known of the labels of resources."""
+
+    def in_use(self) -> Deferred[Collection[str]]:
+        """All labels that any resource has."""
+        ...
+
+    def having(self, public_ids: Sequence[str], labels: Sequence[str]) -> Deferred[Collection[str]]:
+        """Those of some resources that have one of the labels, or an ancestor of which has it."""
+        ...
+
+
+class NoLabels:
+    """No resource has any: a `ResourceLabels`."""
+
+    def in_use(self) -> Deferred[Collection[str]]:
+        """None."""
+        return succeed(())
+
+    def having(self, public_ids: Sequence[str], labels: Sequence[str]) -> Deferred[Collection[str]]:
+        """None."""
+        return succeed(())
+
 
 # How many jobs are looked at in one turn of the reactor: a few milliseconds.
 _SLICE = 2000
@@ -39,12 +62,12 @@ class JobFinder:
         registry: JobsRegistry,
         kinds: Mapping[str, JobKind],
         clock: IReactorTime,
-        labelled: Labelled,
+        labels: ResourceLabels,
     ) -> None:
         self._registry = registry
         self._kinds = kinds
         self._clock = clock
-        self._labelled = labelled
+        self._labels = labels
 
     async def find(self, query: JobQuery) -> JobPage:
         """The jobs that match.
@@ -52,6 +75,11 @@ class JobFinder:
         :raises ValueError: if ``query.after`` is none of this order
         """
         position = query.order.position(query.after) if query.after else None
+        if query.labels:
+            used = set(await self._labels.in_use()).intersection(query.labels)
+            if not used:
+                return JobPage([], None)
+            query = replace(query, labels=sorted(used))
         if query.order is JobOrder.ID:
             found = await self._by_id(query, None if position is None else position[1])
         else:
@@ -132,7 +160,7 @@ class JobFinder:
             known.clear()
             unknown = list(asked)
         if unknown:
-            labelled = set(await self._labelled(unknown, list(query.labels)))
+            labelled = set(await self._labels.having(unknown, list(query.labels)))
             known.update((public_id, public_id in labelled) for public_id in unknown)
         return [entry for entry, resources in touched if any(known[one] for one in resources)]
 

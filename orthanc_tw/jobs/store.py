@@ -7,7 +7,7 @@ a row is never older than one written before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -132,3 +132,18 @@ class IndexJobStore:
         self._write()
         if not self._writing:
             fire(self._flushing, None)
+
+
+class IndexLabels:
+    """The labels that the index knows: a `ResourceLabels`."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def in_use(self) -> Deferred[Collection[str]]:
+        """All labels that any resource has."""
+        return self._index.read(lambda tx: tx.all_labels())
+
+    def having(self, public_ids: Sequence[str], labels: Sequence[str]) -> Deferred[Collection[str]]:
+        """Those of some resources that have one of the labels, or an ancestor of which has it."""
+        return self._index.read(lambda tx: tx.labelled_resources(public_ids, labels))

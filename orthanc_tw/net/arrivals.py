@@ -15,22 +15,32 @@ class StoreArrivals:
     def __init__(self, store: InstanceStore) -> None:
         self._store = store
 
-    def listen(
-        self, *, remote_aet: str, originator_aet: str | None, arrived: Callable[[str], object]
+    def listen_move(
+        self, remote_aet: str, originator_aet: str, arrived: Callable[[str], object]
     ) -> Callable[[], None]:
-        """Tell of each instance that comes from a modality on our behalf.
+        """Tell of each instance that a modality sends for a C-MOVE: it names who asked for it.
 
-        An instance that came by C-MOVE names its originator (PS3.7 9.3.1); one that came by
-        C-GET arrives over an association that this server has opened.
+        Source: PS3.7 9.3.1.
         """
 
         def stored(origin: StoreOrigin, result: StoreResult) -> None:
             if (
                 origin.origin is RequestOrigin.DICOM_PROTOCOL
                 and origin.remote_aet == remote_aet
-                and origin.move_originator_aet == (originator_aet or "")
-                and origin.is_retrieved == (originator_aet is None)
+                and origin.move_originator_aet == originator_aet
+                and not origin.association_id
             ):
+                arrived(result.instance)
+
+        return self._store.watch(stored)
+
+    def listen_get(
+        self, association_id: int, arrived: Callable[[str], object]
+    ) -> Callable[[], None]:
+        """Tell of each instance that comes over an association that this server has opened."""
+
+        def stored(origin: StoreOrigin, result: StoreResult) -> None:
+            if origin.association_id == association_id:
                 arrived(result.instance)
 
         return self._store.watch(stored)

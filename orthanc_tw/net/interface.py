@@ -16,6 +16,7 @@ from typing import BinaryIO, Protocol
 
 from twisted.internet.defer import Deferred
 
+from orthanc_tw.index.gateway import Attachment
 from orthanc_tw.net.modalities import RemoteModality
 
 
@@ -82,7 +83,7 @@ class AssociationInfo:
     :ivar remote_ip: address of the other end
     :ivar modality_name: symbolic name of the modality with that AE title, '' if it is unknown
     :ivar modality: that modality, None if it is unknown
-    :ivar is_ours: whether this server opened the association
+    :ivar id: number of an association that this server opened, else 0
     """
 
     calling_aet: str
@@ -90,7 +91,7 @@ class AssociationInfo:
     remote_ip: str
     modality_name: str = ""
     modality: RemoteModality | None = None
-    is_ours: bool = False
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +130,14 @@ class InstanceFile:
 
     :ivar open: opens it; called in a thread, and closed by whoever sends it
     :ivar transfer_syntax: UID, as the file has it
+    :ivar attachment: the same file in the storage area, if it is stored
     """
 
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax: str
     open: Callable[[], BinaryIO]
+    attachment: Attachment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +266,12 @@ class ScuAssociation(Protocol):
     Cancelling the Deferred of an operation aborts the association. Each fails with an
     `AssociationError` if the association ends or the peer is silent for too long, and with
     `NoPresentationContext` if there is no presentation context for it.
+
+    :ivar id: no other association has it: `AssociationInfo.id` of what comes over it
     """
+
+    @property
+    def id(self) -> int: ...
 
     @property
     def is_open(self) -> bool: ...

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from OpenSSL import SSL
-from service_identity import VerificationError
+from service_identity import CertificateError, VerificationError
 from twisted.internet.defer import CancelledError
 from twisted.internet.error import (
     ConnectError,
@@ -92,8 +92,8 @@ def was_never_answered(error: Exception) -> bool:
 
 def _known(peer: OrthancPeer, url: str, error: BaseException) -> PeerError | None:
     """What of it can be said in words."""
-    if isinstance(error, VerificationError):
-        return PeerTlsError(peer.name, f"its certificate is of another host than {url}")
+    if isinstance(error, (VerificationError, CertificateError)):
+        return PeerTlsError(peer.name, f"its certificate is not that of the host of {url}")
     if isinstance(error, SSL.Error):
         return PeerTlsError(peer.name, f"TLS failed while accessing {url}: {_openssl(error)}")
     if isinstance(error, ProxyError):

@@ -26,7 +26,7 @@ _STRINGS = {
     "CertificateKeyPassword": "certificate_key_password",
 }
 _SECRETS = ("Password", "CertificateKeyPassword")
-_KNOWN = frozenset((*_STRINGS, "Url", "HttpHeaders", "Timeout", "Pkcs11"))
+_KNOWN = frozenset((*_STRINGS, "Url", "URL", "HttpHeaders", "Timeout", "Pkcs11"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,8 @@ class OrthancPeer:
 
 
 def _of_object(name: str, value: Mapping[str, Any]) -> OrthancPeer:
-    url, username, password = _url(value.get("Url", ""))
+    # The OpenAPI of Orthanc has the second name.
+    url, username, password = _url(value.get("Url", value.get("URL", "")))
     texts = {attribute: _text(value, key) for key, attribute in _STRINGS.items()}
     if username and not texts["username"]:
         texts["username"], texts["password"] = username, password

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from service_identity import CertificateError, VerificationError
+from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
+from service_identity.pyopenssl import extract_patterns
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
 from orthanc_tw import tls
+
+_log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +54,18 @@ def client_policy(trust: TrustSettings, own: ClientCertificate) -> Any:
     """
     from twisted.internet import ssl
 
-    root: Any = None
+    options: dict[str, Any] = {"verify": False}
     if trust.verify:
-        root = ssl.platformTrust()
+        root: Any = ssl.platformTrust()
         if trust.authorities:
             root = tls.trust_root("HttpsCACertificates", trust.authorities)
-    if not own.certificate_file:
-        return _Policy(trust.verify, root, None, [])
-    key, certificate, chain = tls.identity("CertificateFile", own.certificate_file, _pem_of(own))
-    identity = ssl.PrivateCertificate(certificate)
-    identity._setPrivateKey(ssl.KeyPair(key))
-    return _Policy(trust.verify, root, identity, chain)
+        options = {"trustRoot": root}
+    if own.certificate_file:
+        key, certificate, chain = tls.identity(
+            "CertificateFile", own.certificate_file, _pem_of(own)
+        )
+        options.update(privateKey=key, certificate=certificate, extraCertChain=chain)
+    return _Policy(ssl.CertificateOptions(**options).getContext(), trust.verify)
 
 
 def _pem_of(own: ClientCertificate) -> bytes:
@@ -84,50 +95,57 @@ def _pem_of(own: ClientCertificate) -> bytes:
 
 @implementer(IPolicyForHTTPS)
 class _Policy:
-    def __init__(self, verify: bool, root: Any, identity: Any, chain: list[Any]) -> None:
+    def __init__(self, context: Any, verify: bool) -> None:
+        self._context = context
         self._verify = verify
-        self._root = root
-        self._identity = identity
-        self._chain = chain
-        self._unverified: Any = None
 
     def creatorForNetloc(self, hostname: bytes, port: int) -> Any:
         """See `IPolicyForHTTPS`."""
-        from twisted.internet import ssl
-
-        name = hostname.decode("ascii")
-        if self._verify:
-            return ssl.optionsForClientTLS(
-                name,
-                trustRoot=self._root,
-                clientCertificate=self._identity,
-                extraCertificateOptions={"extraCertChain": self._chain} if self._identity else None,
-            )
-        if self._unverified is None:
-            options: dict[str, Any] = {}
-            if self._identity is not None:
-                options = {
-                    "privateKey": self._identity.privateKey.original,
-                    "certificate": self._identity.original,
-                    "extraCertChain": self._chain,
-                }
-            self._unverified = ssl.CertificateOptions(verify=False, **options).getContext()
-        return _Unverified(self._unverified, name)
+        return _Creator(self._context, hostname.decode("ascii").strip("[]"), self._verify)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
-class _Unverified:
-    """TLS to whoever answers, as ``HttpsVerifyPeers: false`` asks for."""
+class _Creator:
+    """Connections to one host.
 
-    def __init__(self, context: Any, hostname: str) -> None:
+    Not `twisted.internet.ssl.optionsForClientTLS`: with Twisted 26.10 that takes a certificate
+    without subjectAltName for that of any host, if its authority is trusted.
+    """
+
+    def __init__(self, context: Any, hostname: str, verify: bool) -> None:
         self._context = context
+        self._is_address = isIPAddress(hostname) or isIPv6Address(hostname)
         self._hostname = hostname
+        self._verify = verify
 
     def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:
+        """See `IOpenSSLClientConnectionCreator`."""
         from OpenSSL import SSL
-        from twisted.internet.abstract import isIPAddress, isIPv6Address
 
         connection = SSL.Connection(self._context, None)
-        if not isIPAddress(self._hostname) and not isIPv6Address(self._hostname):
+        if not self._is_address:
             connection.set_tlsext_host_name(self._hostname.encode("ascii"))
+        if self._verify:
+            required = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
+            connection.set_verify(required, self._verifier(weakref.ref(tlsProtocol)))
         return connection
+
+    def _verifier(self, protocol: Callable[[], Any]) -> Callable[..., bool]:
+        service: Any = (IPAddress_ID if self._is_address else DNS_ID)(self._hostname)
+
+        def verify(connection: Any, certificate: Any, error: int, depth: int, ok: int) -> bool:
+            # Only the certificate of the host itself names it.
+            if depth == 0 and ok:
+                try:
+                    verify_service_identity(extract_patterns(certificate), [service], [])
+                except (VerificationError, CertificateError) as mismatch:
+                    handshaking = protocol()
+                    if handshaking is not None:
+                        handshaking.failVerification(Failure(mismatch))
+                    return False
+                except Exception:
+                    _log.failure("A certificate cannot be looked at")
+                    return False
+            return bool(ok)
+
+        return verify

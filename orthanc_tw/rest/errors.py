@@ -90,7 +90,8 @@ def describe(request: Request, error: OrthancError, settings: ErrorSettings) -> 
         "HttpError": phrase(status).decode("ascii"),
         "HttpStatus": status,
         "Message": error.code.description,
-        "Method": request.method.decode("latin-1"),
+        # The length that is told to a HEAD is that of the GET.
+        "Method": "GET" if request.method == b"HEAD" else request.method.decode("latin-1"),
         "OrthancError": error.code.description,
         "OrthancStatus": int(error.code),
         "Uri": decoded_path(request),

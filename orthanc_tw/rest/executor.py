@@ -95,7 +95,8 @@ class Executor:
                     request.setHeader(b"content-type", xml_body.XML_TYPE)
             if self._compress and request.code < 400:
                 body = compressed(request, body)
-        request.setHeader(b"content-length", b"%d" % len(body))
+        if request.code != 204:
+            request.setHeader(b"content-length", b"%d" % len(body))
         if body:
             request.write(body)
         request.finish()

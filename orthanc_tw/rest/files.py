@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -55,6 +56,17 @@ class FileAnswers:
         return Deferred.fromCoroutine(
             self._send_inflated(request, attachment, content_type, filename, ranges)
         )
+
+    def send_temporary(
+        self, request: Request, path: str, content_type: str, filename: str
+    ) -> Deferred[None]:
+        """Send a file that was made for this request, and remove it."""
+        try:
+            return self._streamer.send_path(
+                request, path, content_type=content_type.encode("ascii"), filename=filename
+            )
+        finally:
+            os.unlink(path)  # it is open; nobody else needs its name
 
     async def _send_inflated(
         self,

@@ -26,10 +26,10 @@ from orthanc_tw.rest.hot import HotRoutes
 from orthanc_tw.rest.http import Route, RouteProvider
 
 METHODS = ("GET", "POST", "PUT", "DELETE")
-# Known to HTTP or WebDAV and offered by nothing here: there is no such resource.
-_ABSENT = frozenset(
-    (b"HEAD", b"OPTIONS", b"PROPFIND", b"PROPPATCH", b"MKCOL", b"COPY", b"MOVE", b"LOCK", b"UNLOCK")
-)
+# Known to WebDAV and offered by nothing here: there is no such resource.
+_ABSENT = frozenset((b"PROPFIND", b"PROPPATCH", b"MKCOL", b"COPY", b"MOVE", b"LOCK", b"UNLOCK"))
+_ROUTED = frozenset((b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS"))
+_WITH = {"GET": ("GET", "HEAD")}
 _OVERRIDES = {b"put": b"PUT", b"delete": b"DELETE"}
 
 
@@ -71,19 +71,23 @@ class RestRoot(Resource):
     def render(self, request: Request) -> int:
         """Answer any request (`twisted.web.resource.IResource`)."""
         method = request.method
-        if method not in (b"GET", b"POST", b"PUT", b"DELETE"):
+        if method not in _ROUTED:
             self._executor.answer(request, _odd_method(request))
             return NOT_DONE_YET
-        if method != b"PUT" and method != b"DELETE":
+        if method == b"GET" or method == b"POST":
             overridden = overridden_method(request)
             if overridden is None:
                 self._executor.answer(request, bare(request, 400))
                 return NOT_DONE_YET
             request.method = method = overridden
         segments = path_segments(request.path)
-        found = self._hot.find(method, segments)
+        # A HEAD is a GET whose body stays here (`Request.write`): it keeps its name.
+        found = self._hot.find(b"GET" if method == b"HEAD" else method, segments)
         if found is not None:
             self._executor.run(found[0], request, found[1])
+            return NOT_DONE_YET
+        if method == b"OPTIONS" and request.path == b"*":
+            self._executor.answer(request, _options(request, METHODS))
             return NOT_DONE_YET
         first = segments[0] if segments else ""
         app = self._apps.get(first)
@@ -114,13 +118,19 @@ class RestRoot(Resource):
         return endpoint
 
     def _unrouted(self, request: IRequest, failure: Failure) -> bytes:
-        """Klein found no route: 405 with ``Allow``, or 404. Klein itself writes the body."""
+        """Klein found no route: 405 with ``Allow``, or 404. Klein itself writes the body.
+
+        No route is for OPTIONS: the methods that the path has are its answer.
+        """
         answered = cast(Request, request)
         error = failure.value
         if isinstance(error, MethodNotAllowed):
             valid = set(error.valid_methods or ())
-            allow = ",".join(method for method in METHODS if method in valid)
-            answered.setHeader(b"allow", allow.encode("ascii"))
+            methods = [method for method in METHODS if method in valid]
+            if answered.method == b"OPTIONS":
+                _options(answered, methods)
+                return b""  # 204 has no length either (RFC 9110, 8.6)
+            answered.setHeader(b"allow", ",".join(methods).encode("ascii"))
             body = bare(answered, 405)
         else:
             found_none = OrthancError(ErrorCode.UNKNOWN_RESOURCE)
@@ -160,6 +170,13 @@ def overridden_method(request: Request) -> bytes | None:
     if not wanted:
         return request.method
     return _OVERRIDES.get(wanted[0].strip().lower())
+
+
+def _options(request: Request, methods: Iterable[str]) -> bytes:
+    """The answer to OPTIONS (RFC 9110, 9.3.7): HEAD comes with GET, OPTIONS with everything."""
+    offered = [name for method in methods for name in _WITH.get(method, (method,))]
+    request.setHeader(b"allow", ",".join((*offered, "OPTIONS")).encode("ascii"))
+    return bare(request, 204)
 
 
 def _odd_method(request: Request) -> bytes:

@@ -139,6 +139,10 @@ class Streamer:
         """
         if self._compress:
             next_chunk = compressed_chunks(request, next_chunk)
+        if request.method == b"HEAD":
+            close()
+            request.finish()
+            return _fired()
         producer = _Chunks(request, next_chunk, close)
         return _finished_with(request, producer.run(), producer.stopProducing)
 

@@ -92,12 +92,13 @@ class Connection:
         """All that the server has sent."""
         return bytes(self.transport.value())
 
-    def answer(self) -> Answer:
+    def answer(self, *, has_body: bool = True) -> Answer:
         """Take the next whole answer.
 
+        :param has_body: False for that to a HEAD
         :raises AssertionError: if there is none yet
         """
-        answer, rest = parse_answer(self.transport.value())
+        answer, rest = parse_answer(self.transport.value(), has_body=has_body)
         self.transport.clear()
         self.transport.write(rest)
         return answer
@@ -148,7 +149,7 @@ class InMemorySite:
         connection = self.connect(client_ip)
         connection.request(method, path, body, headers)
         connection.produce()
-        return connection.answer()
+        return connection.answer(has_body=method != "HEAD")
 
 
 def request_bytes(
@@ -165,7 +166,7 @@ def request_bytes(
     return "\r\n".join((*lines, "", "")).encode("latin-1") + (body or b"")
 
 
-def parse_answer(data: bytes) -> tuple[Answer, bytes]:
+def parse_answer(data: bytes, *, has_body: bool = True) -> tuple[Answer, bytes]:
     """Split one answer off what a server sent (interim 100 answers are skipped).
 
     :raises AssertionError: if it is not whole
@@ -182,6 +183,8 @@ def parse_answer(data: bytes) -> tuple[Answer, bytes]:
     for line in lines[1:]:
         name, _, value = line.partition(":")
         headers[name.lower()] = value.strip()
+    if not has_body:
+        return Answer(status, headers, b""), rest
     if "content-length" in headers:
         length = int(headers["content-length"])
         assert len(rest) >= length, f"{len(rest)} of {length} bytes: {rest[:200]!r}"

@@ -46,12 +46,13 @@ def make_version_1(path: str) -> None:
 
 
 def tables(path: str) -> dict[str, str]:
-    """Statements that made the tables, without their comments and line ends."""
+    """Statements that made the tables, without their comments and how they are laid out."""
     connection = sqlite3.connect(path)
     try:
         rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
         return {
-            name: " ".join(re.sub(r"--[^\n]*", "", sql).split())
+            # ADD COLUMN leaves its comma where the comment of the last column ended.
+            name: re.sub(r" ?([,()]) ?", r"\1", " ".join(re.sub(r"--[^\n]*", "", sql).split()))
             for name, sql in rows
             if not name.startswith("sqlite_")
         }

@@ -200,7 +200,7 @@ class Bench:
             cooperator=self.pump.cooperator,
             in_thread=self.in_thread,
             random=lambda: self.chance,
-            labelled=self.labelled,
+            labels=self,
             job_ended=job_ended,
             make_id=make_id,
             now_s=lambda: START_S + self.clock.seconds(),
@@ -209,7 +209,10 @@ class Bench:
             self.engine.startService()
             self.pump.run()
 
-    def labelled(self, public_ids: Sequence[str], labels: Sequence[str]) -> Deferred[Any]:
+    def in_use(self) -> Deferred[Any]:
+        return succeed(set().union(*self.labels.values()))
+
+    def having(self, public_ids: Sequence[str], labels: Sequence[str]) -> Deferred[Any]:
         wanted = set(labels)
         return succeed([one for one in public_ids if wanted & self.labels.get(one, set())])
 

@@ -105,14 +105,14 @@ class FinderTests(SynchronousTestCase):
     def test_labels_are_asked_for_by_the_slice(self) -> None:
         """The index is asked for no more than the jobs of a slice, until the page is full."""
         asked: list[int] = []
-        labelled = self.bench.labelled
+        having = self.bench.having
 
         def count(public_ids: Sequence[str], labels: Sequence[str]) -> object:
             asked.append(len(public_ids))
-            return labelled(public_ids, labels)
+            return having(public_ids, labels)
 
         self.bench.labels = {f"study {n}": {"all"} for n in range(5)}
-        with mock.patch.object(self.bench.engine._finder, "_labelled", count):
+        with mock.patch.object(self.bench, "having", count):
             self.assertEqual(len(self.bench.find(labels=["all"], limit=1)), 1)
             early = len(asked)
             self.bench.find(labels=["all"])

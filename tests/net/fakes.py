@@ -22,6 +22,7 @@ class FakeAssociation:
 
     def __init__(self, pool: FakePool, proposals: Sequence[Proposal]) -> None:
         self.pool = pool
+        self.id = len(pool.opened)
         self.is_open = True
         self.contexts = {
             (proposal.abstract_syntax, syntax)

@@ -5,16 +5,28 @@ import io
 import json
 import os
 import random
+import shutil
+import subprocess
+import tempfile
 import threading
 import time
 import unittest
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from tests.peers.job_workloads import WORKLOADS, Workload, study_content
-from tests.peers.process import OrthancProcess
+from tests.peers.dicom_peers import dcmtk
+from tests.peers.job_workloads import (
+    INSTANCES,
+    MODALITY,
+    WORKLOADS,
+    Other,
+    Workload,
+    study_content,
+)
+from tests.peers.process import OrthancProcess, free_port
 
 JOBS = 20
 SEED = 20261122
@@ -58,10 +70,18 @@ class Run:
                 self.studies[number] = json.loads(answer)["ParentStudy"]
         return self.studies[number]
 
+    def other(self, wave: int, number: int, workload: Workload, study: str) -> str:
+        """What a request names beside its study."""
+        if workload.other is Other.SERIES:
+            return str(min(self.json(f"/studies/{study}")["Series"]))
+        if workload.other is Other.STUDY:
+            return self.study(1_000_000 + JOBS * wave + number)
+        return ""
+
     def submit(self, wave: int, number: int, workload: Workload) -> None:
         """Submit a job exactly once, though the server may be killed before it answers."""
         study = self.study(1000 + JOBS * wave + number if workload.changes else number % 3)
-        path, body = workload.request(study)
+        path, body = workload.request(study, self.other(wave, number, workload, study))
         mark = [wave, number]
         content = json.dumps({**body, "Asynchronous": True, "UserData": mark}).encode()
         while True:
@@ -114,14 +134,31 @@ class Run:
         return [*sorted(found), json.dumps(counts, sort_keys=True)]
 
 
+@unittest.skipUnless(dcmtk("storescp"), "peer missing: storescp")
 class JobFaultTests(unittest.TestCase):
     """Kills at random points while jobs of all kinds run.
 
     ``ORTHANC_TW_JOB_KILLS`` says how many, 5 if it is not set.
     """
 
+    def setUp(self) -> None:
+        self.received = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.received)
+        self.port = free_port()
+        peer = subprocess.Popen(
+            [str(dcmtk("storescp")), "+xa", "+B", "-od", str(self.received), str(self.port)],
+            cwd=self.received,
+        )
+        self.addCleanup(peer.wait)
+        self.addCleanup(peer.kill)
+
     def start(self) -> Run:
-        server = OrthancProcess(JobsHistorySize=1000, MediaArchiveSize=1000, ConcurrentJobs=3)
+        server = OrthancProcess(
+            JobsHistorySize=1000,
+            MediaArchiveSize=1000,
+            ConcurrentJobs=3,
+            DicomModalities={MODALITY: ["PEER", "127.0.0.1", self.port]},
+        )
         self.addCleanup(server.destroy)
         return Run(server)
 
@@ -149,8 +186,15 @@ class JobFaultTests(unittest.TestCase):
         self.assertEqual(len(disturbed.outputs), JOBS * wave)
         self.assertEqual(disturbed.outputs, undisturbed.outputs)
         self.assertEqual(disturbed.resources(), undisturbed.resources())
+        sent = {number % 3 for number, name in enumerate(names()) if name == "sending"}
+        self.assertEqual(len(os.listdir(self.received)), INSTANCES * len(sent))
         self.assertEqual(disturbed.json("/jobs"), [])
         self.assertEqual(os.listdir(disturbed.server.storage / "jobs"), [])
+
+
+def names() -> list[str]:
+    """Workloads of the jobs of a wave."""
+    return [WORKLOADS[number % len(WORKLOADS)].name for number in range(JOBS)]
 
 
 class Result:

@@ -35,12 +35,8 @@ UIDS = {
 GROUPS = ("patients", "studies", "series", "instances", "jobs", "modalities", "peers")
 # Functions of what is not built yet, by what they wait for. Who builds it removes its line.
 WAITING = {
-    "pixels": r"series\.get_preview_(file|url)",
     "modification and anonymization": (
         r"\w+\.(anonymize|modify)(_bulk(_async)?)?|studies\.merge|InstancesSet\.modify"
-    ),
-    "creation of instances": (
-        r"client\.create_\w+|studies\.attach_pdf|instances\.download_pdf|studies\.get_pdf_instances"
     ),
     "DICOM network": r"modalities\.\w+",
 }

@@ -25,9 +25,7 @@ FILES = ["CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "dicomdirtests/77654033/C
 STUDY_UID = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
 # Functions of what is not built yet, by what they wait for. Who builds it removes its line.
 WAITING = {
-    "pixels": r"_(frames|frames_.*|image_u?int\d+|matlab|numpy|pdf|preview|rendered)$",
     "modification and anonymization": r"_(anonymize|modify|merge|split)$|_bulk_(anonymize|modify)$",
-    "creation of instances": "post_tools_create_dicom",
     "DICOM network": ".*_modalities.*|.*_queries.*|.*_storage_commitment_.*|post_tools_dicom_echo",
 }
 # Functions that cannot succeed, with any server: the status they get.

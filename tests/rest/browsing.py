@@ -26,6 +26,7 @@ from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore, StoreSettings
 from orthanc_tw.core.tag_warnings import TagWarnings
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.core.upload import Uploader
 from orthanc_tw.core.utc import utc_text
 from orthanc_tw.dicom.charset import Encoding
@@ -62,6 +63,7 @@ from orthanc_tw.rest.streaming import Streamer
 from orthanc_tw.testing.memory_index import MemoryIndex
 from orthanc_tw.testing.memory_storage import MemoryStorage
 from orthanc_tw.testing.requests import InMemorySite
+from orthanc_tw.testing.workers import run_here
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 DATA = Path(pydicom.__file__).parent / "data"
@@ -225,6 +227,7 @@ class Server:
                 send,
                 in_thread,
                 levels,
+                FileTranscoder(self.storage, run_here),
             ),
             FindRoutes(
                 self.index,

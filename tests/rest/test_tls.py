@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import ipaddress
 import ssl
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from orthanc_tw.rest.tls import TlsSettings, context_factory
 
 
-def certificate(name: str) -> tuple[bytes, bytes]:
-    """A key and a certificate signed with it, PEM."""
+def certificate(name: str, *addresses: str) -> tuple[bytes, bytes]:
+    """A key and a certificate signed with it, PEM; for these IP addresses."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     start = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
-    made = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
@@ -32,8 +33,11 @@ def certificate(name: str) -> tuple[bytes, bytes]:
         .not_valid_before(start)
         .not_valid_after(start + datetime.timedelta(days=36500))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
     )
+    if addresses:
+        names = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    made = builder.sign(key, hashes.SHA256())
     pem = serialization.Encoding.PEM
     plain = serialization.NoEncryption()
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)

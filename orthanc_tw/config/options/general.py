@@ -190,6 +190,7 @@ GENERAL = Topic(
             BOOLEAN,
             True,
             "Whether patient data are kept out of the logs of DICOM queries",
+            inapplicable="Of DICOM messages the log has the commands alone: no query, no data set",
         ),
         Option(
             "DeidentifyLogsDicomVersion",
@@ -197,6 +198,7 @@ GENERAL = Topic(
             "2023b",
             "Edition of PS3.15 that says what patient data is, for DeidentifyLogs",
             choices=("2008", "2017c", "2021b", "2023b"),
+            inapplicable="Of DICOM messages the log has the commands alone: no query, no data set",
         ),
         Option(
             "Warnings",

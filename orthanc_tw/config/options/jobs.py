@@ -91,9 +91,11 @@ JOBS = Topic(
         Option(
             "JobsEngineThreadsCount",
             OBJECT,
-            {"ResourceModification": 1},
-            "What one job does at a time, by job type: threads, and instances in the workers. "
-            "By default no limit of its own, and two instances for each worker process",
+            None,
+            "What one job of a type may do at a time: instances that it modifies, or threads of "
+            "an archive. A type that is not named has no limit of its own, and keeps all worker "
+            "processes busy; Orthanc limits ResourceModification to 1 unless it is told otherwise",
+            example={"ResourceModification": 1},
             honoured=True,
             rule=rules.positive_integers,
         ),
@@ -101,8 +103,9 @@ JOBS = Topic(
             "ConformantAnonymization",
             BOOLEAN,
             False,
-            "Whether anonymized instances keep what their IOD requires, emptied or as a dummy "
-            "value, where Orthanc removes or empties it; a request may say Conformant (ours)",
+            "Whether anonymized instances of all SOP classes keep what their IOD requires, emptied "
+            "or as a dummy value; by default RT plans, RT structure sets and comprehensive "
+            "structured reports lose it as in Orthanc. A request may say Conformant (ours)",
             honoured=True,
         ),
         Option(
@@ -191,7 +194,14 @@ THREADS = Topic(
             minimum=0,
             inapplicable="Large values are left in the file while an instance is parsed",
         ),
-        Option("TranscoderThreadsCount", INTEGER, 4, "Threads that transcode", minimum=1),
+        Option(
+            "TranscoderThreadsCount",
+            INTEGER,
+            4,
+            "Instances of an archive that are transcoded at once; WorkerProcesses do it",
+            honoured=True,
+            minimum=1,
+        ),
         Option(
             "TranscoderCacheSize",
             INTEGER,
@@ -199,6 +209,7 @@ THREADS = Topic(
             "Memory that caches transcoded instances",
             unit="MB",
             minimum=0,
+            inapplicable="Transcoded instances are streamed, none is kept",
         ),
         Option(
             "TranscoderMemoryCapacity",
@@ -207,6 +218,7 @@ THREADS = Topic(
             "Memory for instances that are being transcoded",
             unit="MB",
             minimum=0,
+            inapplicable="WorkerMemoryMB limits each process that transcodes",
         ),
         Option(
             "SequentialDicomReaderThreadsCount",

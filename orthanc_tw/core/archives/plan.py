@@ -106,24 +106,18 @@ def _missing(public_id: str, level: ResourceType | None) -> OrthancError:
 
 @dataclass(frozen=True, slots=True)
 class PlanSize:
-    """How much an archive will hold, uncompressed.
-
-    :ivar syntaxes: transfer syntaxes of its instances, if they were asked for
-    """
+    """How much an archive will hold, uncompressed."""
 
     instances: int
     size_bytes: int
-    syntaxes: frozenset[str] = frozenset()
 
 
-def measure_plan(
-    tx: ReadTransaction, request: PlanRequest, *, with_syntaxes: bool = False
-) -> PlanSize:
+def measure_plan(tx: ReadTransaction, request: PlanRequest) -> PlanSize:
     """Count instances and bytes; a look-up for a single patient, study or series.
 
     :raises OrthancError: as `make_plan` does
     """
-    if is_measured_at_once(request) and not with_syntaxes:
+    if is_measured_at_once(request):
         (public_id,) = request.resources
         assert request.level is not None
         size = tx.archive_size(public_id, request.level)
@@ -131,15 +125,11 @@ def measure_plan(
             raise _missing(public_id, request.level)
         return PlanSize(*size)
     members = make_plan(tx, request)
-    return PlanSize(
-        len(members),
-        sum(member.size_bytes for member in members),
-        frozenset(member.transfer_syntax for member in members),
-    )
+    return PlanSize(len(members), sum(member.size_bytes for member in members))
 
 
 def is_measured_at_once(request: PlanRequest) -> bool:
-    """Whether `measure_plan` is one short statement, if syntaxes are not asked for."""
+    """Whether `measure_plan` is one short statement."""
     return len(request.resources) == 1 and request.level not in (None, ResourceType.INSTANCE)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orthanc_tw.core.instances import Instances
-from orthanc_tw.core.modification.instances import RunInWorker
 from orthanc_tw.core.modification.task import pack_order, unpack_order
+from orthanc_tw.core.run_in_worker import RunInWorker
 from orthanc_tw.dicom.modification.plan import Modification, ModificationSettings
 from orthanc_tw.dicom.modification.report import OUTCOMES, Report
 from orthanc_tw.dicom.modification.rewrite import modify_instance
@@ -106,11 +107,12 @@ def report_files(order: bytes, files: Sequence[Sequence[Any]], scratch: str) -> 
     total = Report()
     dropped: list[dict[str, str]] = []
     failed: list[dict[str, str]] = []
+    plain = replace(modification, transcode=None)
     for public_id, path, compression in files:
         report = Report()
         try:
             with open_stored(path, Compression(compression), scratch) as file:
-                done = modify_instance(modification, identity, file, None, settings, report=report)
+                done = modify_instance(plain, identity, file, None, settings, report=report)
         except OrthancError as error:
             failed.append({"ID": public_id, "Reason": error.details or error.code.name})
             continue

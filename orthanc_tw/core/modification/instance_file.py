@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from orthanc_tw.core.modification.instances import RunInWorker
 from orthanc_tw.core.modification.task import MODIFY_FILE, pack_order
+from orthanc_tw.core.run_in_worker import RunInWorker
 from orthanc_tw.dicom.modification.plan import Modification, ModificationSettings
 from orthanc_tw.index.gateway import Attachment
 from orthanc_tw.storage.interface import Storage

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin
 from orthanc_tw.core.modification.plan import PlannedInstance
 from orthanc_tw.core.modification.task import MODIFY_FILE, pack_order
+from orthanc_tw.core.run_in_worker import RunInWorker
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.core.turns import Turns
 from orthanc_tw.dicom.modification.plan import Modification, ModificationSettings
@@ -25,13 +26,6 @@ from orthanc_tw.model.registries import ContentType, MetadataType, OverwriteInst
 from orthanc_tw.storage.interface import Storage
 
 Ids = tuple[str, str, str, str]
-
-
-class RunInWorker(Protocol):
-    """`orthanc_tw.workers.pool.WorkerPool.run`."""
-
-    def __call__(self, function: str, args: Any = (), *, deadline_s: float | None = None) -> Any:
-        """Deferred of what the function returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +48,7 @@ class Order:
 
     :ivar origin_metadata: ``ModifiedFrom`` or ``AnonymizedFrom``, None to keep no origin
     :ivar packed: of `pack_order`
+    :ivar members: path of the file of `write_members`; None if no references are to follow
     :ivar turns: results are stored in the order in which they were begun, so that what a study
         is said to be, and the log of changes, do not depend on which worker was faster
     """
@@ -62,6 +57,7 @@ class Order:
     origin: StoreOrigin
     origin_metadata: MetadataType | None
     packed: bytes = field(repr=False)
+    members: str | None = None
     turns: Turns = field(default_factory=Turns)
 
 
@@ -94,11 +90,17 @@ class InstanceModifier:
         self._with_md5 = with_md5
 
     def order(
-        self, modification: Modification, origin: StoreOrigin, *, keep_origin: bool = True
+        self,
+        modification: Modification,
+        origin: StoreOrigin,
+        *,
+        keep_origin: bool = True,
+        members: str | None = None,
     ) -> Order:
         """What a job orders.
 
         :param keep_origin: whether results have metadata that name their sources
+        :param members: see `Order`
         """
         metadata = None
         if keep_origin:
@@ -107,7 +109,7 @@ class InstanceModifier:
                 MetadataType.ANONYMIZED_FROM if is_anonymization else MetadataType.MODIFIED_FROM
             )
         packed = pack_order(modification, self._settings(), self._key)
-        return Order(modification, origin, metadata, packed)
+        return Order(modification, origin, metadata, packed, members)
 
     def was_replaced(self, order: Order, planned: PlannedInstance) -> bool:
         """Whether an earlier run of the job has put its result in the place of the instance."""
@@ -184,6 +186,8 @@ class InstanceModifier:
             _metadata(order, planned.ids, result),
             self._overwrite(),
             partial(order.turns.ready, turn),
+            transcode=order.modification.transcode is None,
+            keep_uid=True,
         )
         return Modified(source.uuid, (stored.patient, stored.study, stored.series, stored.instance))
 
@@ -195,6 +199,7 @@ class InstanceModifier:
             target,
             os.path.dirname(target),
             self._with_md5,
+            order.members,
         ]
 
     def _overwrite(self) -> OverwriteInstances:

@@ -6,6 +6,7 @@ from orthanc_tw.core.modification.plan import Resource
 from orthanc_tw.dicom.modification.plan import Modification
 from orthanc_tw.dicom.modules import module_tags
 from orthanc_tw.dicom.tags import parse_tag
+from orthanc_tw.dicom.transcoding.refusal import refuse_syntax
 from orthanc_tw.index.gateway import ExpandParts, ReadTransaction, ResourceRow
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.identifiers import hash_identifier
@@ -13,8 +14,6 @@ from orthanc_tw.model.levels import ResourceType
 
 _PATIENT_ID, _STUDY, _SERIES, _SOP = 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
 _NO_PARTS = ExpandParts(children=False, metadata=False, attachments=False, labels=False)
-#: Transfer syntaxes whose pixels need no codec: implicit and explicit little endian.
-_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")
 
 _IN_PLACE = (
     "When keeping StudyInstanceUID, SeriesInstanceUID and SOPInstanceUID tag, you must have the "
@@ -48,16 +47,14 @@ def refuse_in_place(modification: Modification, level: ResourceType) -> None:
 
 
 def refuse_transcoding(modification: Modification) -> None:
-    """Refuse a transfer syntax that needs a codec.
+    """Refuse a transfer syntax that nothing here writes.
+
+    Whether the pixels of an instance fit into it is found out when it is transcoded.
 
     :raises OrthancError: NOT_IMPLEMENTED (501)
     """
-    if modification.transcode is not None and modification.transcode not in _NATIVE:
-        raise OrthancError(
-            ErrorCode.NOT_IMPLEMENTED,
-            f"Transcode: instances cannot be transcoded to {modification.transcode} yet",
-            http_status=501,
-        )
+    if modification.transcode is not None:
+        refuse_syntax(modification.transcode)
 
 
 def refuse_other_patient(tx: ReadTransaction, modification: Modification, study: Resource) -> None:

@@ -1,7 +1,8 @@
 """Decoding of one compressed frame, by pydicom's decoders and the packages behind them.
 
 Which package decodes what was chosen by measuring a CT slice of 512 x 512 x 16 bit; the
-others that pydicom knows take over where the first one refuses a frame.
+others that pydicom knows take over where the first one refuses a frame. GDCM does not for JPEG-LS
+and JPEG 2000: it is built on the same libraries, and a broken stream ends its process.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ DECODERS: Final[dict[str, tuple[str, ...]]] = {
     "1.2.840.10008.1.2.4.51": ("gdcm", TWELVE_BITS, "pillow"),
     "1.2.840.10008.1.2.4.57": ("gdcm",),
     "1.2.840.10008.1.2.4.70": ("gdcm",),
-    "1.2.840.10008.1.2.4.80": ("pyjpegls", "gdcm"),
-    "1.2.840.10008.1.2.4.81": ("pyjpegls", "gdcm"),
-    "1.2.840.10008.1.2.4.90": ("pylibjpeg", "gdcm"),
-    "1.2.840.10008.1.2.4.91": ("pylibjpeg", "gdcm"),
+    "1.2.840.10008.1.2.4.80": ("pyjpegls",),
+    "1.2.840.10008.1.2.4.81": ("pyjpegls",),
+    "1.2.840.10008.1.2.4.90": ("pylibjpeg",),
+    "1.2.840.10008.1.2.4.91": ("pylibjpeg",),
     "1.2.840.10008.1.2.4.201": ("pylibjpeg",),
     "1.2.840.10008.1.2.4.202": ("pylibjpeg",),
     "1.2.840.10008.1.2.4.203": ("pylibjpeg",),

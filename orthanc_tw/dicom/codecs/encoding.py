@@ -67,10 +67,29 @@ ENCODINGS: Final[dict[str, Encoding]] = {
 }
 
 
+_BASELINE: Final = "1.2.840.10008.1.2.4.50"
+_EXTENDED: Final = "1.2.840.10008.1.2.4.51"
+_FIVE_LEVELS: Final = 32
+
+
+def encoding_of(syntax: str, pixel_format: PixelFormat) -> Encoding | None:
+    """What writes frames of that format in that syntax, None if nothing here can."""
+    if syntax == _EXTENDED and pixel_format.bits_allocated == 8:
+        # A baseline stream is one of the extended process too (PS3.5 8.2.1)
+        syntax = _BASELINE
+    encoding = ENCODINGS.get(syntax)
+    if encoding is None or not encoding.takes(pixel_format):
+        return None
+    is_small = min(pixel_format.rows, pixel_format.columns) < _FIVE_LEVELS
+    if encoding.encoder == "pylibjpeg" and is_small:
+        # It always asks OpenJPEG for five levels of wavelets, GDCM for as many as there can be
+        return None if encoding.is_lossy else replace(encoding, encoder="gdcm")
+    return encoding
+
+
 def can_encode(syntax: str, pixel_format: PixelFormat) -> bool:
     """Whether frames of that format can be written in that syntax."""
-    encoding = ENCODINGS.get(syntax)
-    return encoding is not None and encoding.takes(pixel_format)
+    return encoding_of(syntax, pixel_format) is not None
 
 
 def encode_frame(
@@ -84,12 +103,12 @@ def encode_frame(
     :raises OrthancError: NOT_IMPLEMENTED if that cannot be written in this syntax,
         INTERNAL_ERROR if the encoder fails
     """
-    if not can_encode(syntax, pixel_format):
+    encoding = encoding_of(syntax, pixel_format)
+    if encoding is None:
         raise OrthancError(
             ErrorCode.NOT_IMPLEMENTED,
             f"Cannot write such an image in the transfer syntax: {syntax}",
         )
-    encoding = ENCODINGS[syntax]
     try:
         if encoding.encoder == "gdcm":
             from orthanc_tw.dicom.codecs.with_gdcm import encode_with_gdcm

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     Samples = numpy.ndarray[Any, Any]
 
 PIXEL_DATA, FLOAT_PIXELS, DOUBLE_PIXELS = 0x7FE00010, 0x7FE00008, 0x7FE00009
+_PIXEL_TAGS = (PIXEL_DATA, FLOAT_PIXELS, DOUBLE_PIXELS)
+NO_PIXELS = "Cannot extract a frame from a DICOM file that does not have pixel data."
+#: What IS can hold (PS3.5 table 6.2-1).
+_MAX_FRAMES = 2**31 - 1
 _FLOAT_BITS = {FLOAT_PIXELS: 32, DOUBLE_PIXELS: 64}
 
 
@@ -42,7 +46,8 @@ class ImageFile:
     :ivar pixel_format: as the header says it
     :ivar frame_count: as the header says it, 1 at least
 
-    :raises OrthancError: BAD_FILE_FORMAT if it is no DICOM, no image, or an impossible one
+    :raises OrthancError: BAD_FILE_FORMAT if it is no DICOM, or an impossible image; BAD_REQUEST
+        if it has no pixels
     """
 
     def __init__(self, file: BinaryIO, limits: ImageLimits | None = None) -> None:
@@ -50,10 +55,10 @@ class ImageFile:
         self.document: Document = read_document(file)
         try:
             self.attributes = Attributes(self.document)
+            self.frame_count = frame_count(self.attributes)
             self.pixels = self._find_pixels()
             self.pixel_format = _format(self.attributes, _FLOAT_BITS.get(self.pixels.tag))
             self.pixel_format.check(self._limits.frame_bytes)
-            self.frame_count = max(1, self.attributes.integer(0x00280008, "NumberOfFrames", 1))
         except BaseException:
             self.close()
             raise
@@ -69,16 +74,21 @@ class ImageFile:
         """Whether the frames are compressed."""
         return self.pixels.fragments is not None
 
+    @property
+    def is_float(self) -> bool:
+        """Whether the samples are floating point numbers (PS3.3 C.7.6.24, C.7.6.25)."""
+        return self.pixels.tag in _FLOAT_BITS
+
     def close(self) -> None:
         """Free what the document holds; the file of the caller stays open."""
         self.document.close()
 
     def _find_pixels(self) -> Element:
-        for tag in (PIXEL_DATA, FLOAT_PIXELS, DOUBLE_PIXELS):
+        for tag in _PIXEL_TAGS:
             element = self.attributes.element(tag)
             if element is not None:
                 return element
-        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "The instance has no pixel data")
+        raise OrthancError(ErrorCode.BAD_REQUEST, NO_PIXELS)
 
     def place(self, index: int) -> list[Fragment]:
         """Where a frame is: ``(offset, length)`` of its pieces in the document's file.
@@ -87,7 +97,7 @@ class ImageFile:
             if the file ends before it
         """
         if not 0 <= index < self.frame_count:
-            raise OrthancError(ErrorCode.PARAMETER_OUT_OF_RANGE, f"There is no frame {index}")
+            raise OrthancError(ErrorCode.PARAMETER_OUT_OF_RANGE)
         if self.pixels.fragments is not None:
             if self._frames is None:
                 self._frames = frames_of(self.pixels.fragments, self.frame_count, self._read)
@@ -100,6 +110,16 @@ class ImageFile:
                 f"The pixel data end at {self.pixels.length} bytes, frame {index} at {end}",
             )
         return [(self.pixels.offset + start, end - start)]
+
+    def check_stored(self, index: int) -> None:
+        """Whether `stored` can answer a frame.
+
+        :raises OrthancError: as `place`; BAD_FILE_FORMAT for what Orthanc does not answer either
+        """
+        self.place(index)
+        space = self.pixel_format.photometric_interpretation
+        if space == "YBR_FULL_422" and not self.is_encapsulated:
+            raise OrthancError(ErrorCode.BAD_FILE_FORMAT)
 
     def stored(self, index: int) -> Iterator[bytes]:
         """A frame as it is stored, piece by piece; numbers little endian, as Orthanc answers it.
@@ -149,6 +169,8 @@ class ImageFile:
 
         described = self.pixel_format
         rows, columns = described.rows, described.columns
+        if len(data) != self.place(index)[0][1]:
+            raise OrthancError(ErrorCode.BAD_FILE_FORMAT, f"The file ends within frame {index}")
         if described.bits_allocated == 1:
             # PS3.5 8.2: frames follow each other without padding, the first pixel lowest
             skipped = index * described.native_bits % 8
@@ -184,6 +206,25 @@ class ImageFile:
             return numpy.dtype(f"{order}f{size_bytes}")
         kind = "i" if self.pixel_format.pixel_representation else "u"
         return numpy.dtype(f"{order}{kind}{size_bytes}")
+
+
+def has_pixels(attributes: Attributes) -> bool:
+    """Whether there is an image."""
+    return any(attributes.element(tag) is not None for tag in _PIXEL_TAGS)
+
+
+def frame_count(attributes: Attributes) -> int:
+    """NumberOfFrames, 1 if there is none.
+
+    :raises OrthancError: BAD_FILE_FORMAT if it is no number of frames
+    """
+    text = attributes.text(0x00280008).split("\\")[0].strip()
+    digits = text.removeprefix("+")
+    if not text:
+        return 1
+    if not (digits.isascii() and digits.isdigit()) or not 0 <= int(digits[:12]) <= _MAX_FRAMES:
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "Invalid number of frames")
+    return max(1, int(digits[:12]))
 
 
 def _spread_422(flat: Samples, described: PixelFormat) -> Samples:

@@ -15,6 +15,16 @@ from orthanc_tw.dicom.modification.profile import Action
 from orthanc_tw.dicom.tags import parse_tag
 
 _PREFIX = "1.2.840.10008.5.1.4.1.1."
+# Their anonymization is compared with Orthanc's element by element, which removes and empties
+# what the IOD requires
+AS_ORTHANC = frozenset(
+    (
+        "1.2.840.10008.5.1.4.1.1.88.33",  # Comprehensive SR
+        "1.2.840.10008.5.1.4.1.1.481.3",  # RT Structure Set
+        "1.2.840.10008.5.1.4.1.1.481.5",  # RT Plan
+    )
+)
+"""SOP classes whose required attributes are kept only if the request or an option asks for it."""
 _ACTIONS = {"1": Action.DUMMY, "2": Action.CLEAR}
 _NOTHING: Mapping[int, Action] = {}
 # VRs without an entry get no dummy but are emptied; DICOM knows no year before that of its dates

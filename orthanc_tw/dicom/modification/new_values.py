@@ -7,6 +7,7 @@ import binascii
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from orthanc_tw.dicom.charset import CharacterSet
 from orthanc_tw.dicom.modification.encoding import ElementEncoding
@@ -48,6 +49,22 @@ _FORMATS = {
 
 class NotEncodable(Exception):
     """Text has characters that the character set lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRules:
+    """How values are read.
+
+    :ivar strict: text that its VR or the character set does not allow is refused; else it is
+        written as it is, without what the character set lacks
+    :ivar data_uris: a ``data:`` URI stands for its bytes
+    """
+
+    strict: bool = True
+    data_uris: bool = True
+
+
+STRICT = ValueRules()
 
 
 def refusal(tag: int, vr: str | None = None) -> OrthancError:
@@ -102,6 +119,7 @@ def encode_value(
     encoding: ElementEncoding,
     charset: CharacterSet | None,
     dictionary: UserDictionary,
+    rules: ValueRules = STRICT,
 ) -> bytes:
     """The bytes of a value, padded to an even length.
 
@@ -111,10 +129,10 @@ def encode_value(
     :raises NotEncodable: if the character set lacks a character
     """
     if vr == "SQ":
-        return _sequence(tag, value, encoding, charset, dictionary)
+        return _sequence(tag, value, encoding, charset, dictionary, rules)
     if not isinstance(value, str):
         raise refusal(tag)
-    uri = _DATA_URI.match(value)
+    uri = _DATA_URI.match(value) if rules.data_uris else None
     if uri is not None:
         try:
             data = base64.b64decode(value[uri.end() :], validate=True)
@@ -130,10 +148,12 @@ def encode_value(
             )
         except (ValueError, OverflowError, struct.error, OrthancError):
             raise refusal(tag, vr) from None
-    return _padded(_text(tag, vr, value, charset), vr)
+    return _padded(_text(tag, vr, value, charset, rules), vr)
 
 
-def _text(tag: int, vr: str, value: str, charset: CharacterSet | None) -> bytes:
+def _text(tag: int, vr: str, value: str, charset: CharacterSet | None, rules: ValueRules) -> bytes:
+    if not rules.strict and vr not in _BYTES:
+        return charset.encode(value) if charset is not None else b""
     form = _FORMATS.get(vr)
     if form is not None and not all(
         part == "" or form.fullmatch(part) for part in value.rstrip(" \0").split("\\")
@@ -174,6 +194,7 @@ def _sequence(
     encoding: ElementEncoding,
     charset: CharacterSet | None,
     dictionary: UserDictionary,
+    rules: ValueRules,
 ) -> bytes:
     if value == "":
         return b""
@@ -189,7 +210,7 @@ def _sequence(
             vr = dictionary_vr(nested_tag, dictionary=dictionary)
             if vr == "UN" and isinstance(nested, list):
                 vr = "SQ"
-            data = encode_value(nested_tag, vr, nested, encoding, charset, dictionary)
+            data = encode_value(nested_tag, vr, nested, encoding, charset, dictionary, rules)
             body += encoding.head(nested_tag, vr, len(data)) + data
         parts += (encoding.item_head(len(body)), body)
     return b"".join(parts)

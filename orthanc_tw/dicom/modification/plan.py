@@ -27,12 +27,14 @@ class ModificationSettings:
     :ivar default_encoding: of data sets without SpecificCharacterSet
     :ivar dictionary: elements that option ``Dictionary`` adds
     :ivar conformant: `Modification.conformant` of requests that do not say it
+    :ivar lossy_quality: `Modification.lossy_quality` of requests that do not say it
     """
 
     software: str = "Orthanc 1.13.0"
     default_encoding: Encoding = Encoding.LATIN1
     dictionary: UserDictionary = field(default_factory=UserDictionary)
-    conformant: bool = False
+    conformant: bool | None = None
+    lossy_quality: int = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class Modification:
     :ivar transcode: UID of the transfer syntax of the results, None to keep that of the source
     :ivar lossy_quality: 1 to 100, for lossy transfer syntaxes
     :ivar drop_burned_in: instances that are likely to hold burned-in text are left out
-    :ivar conformant: an anonymization leaves what the IOD requires, emptied or as a dummy value
+    :ivar conformant: an anonymization leaves what the IOD requires, emptied or as a dummy value;
+        None: for all SOP classes but those of `iod_types.AS_ORTHANC`
     :ivar is_minimal: the seven plain fields of the profile apply, and nothing was kept,
         replaced or removed: DeidentificationMethod may then name the profile
     """
@@ -85,7 +88,7 @@ class Modification:
     transcode: str | None = None
     lossy_quality: int | None = None
     drop_burned_in: bool = False
-    conformant: bool = False
+    conformant: bool | None = None
     is_minimal: bool = False
 
     @property

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from orthanc_tw.dicom.modification.iod_types import required_actions
+from orthanc_tw.dicom.modification.iod_types import AS_ORTHANC, required_actions
 from orthanc_tw.dicom.modification.paths import TagRange
 from orthanc_tw.dicom.modification.plan import Modification
 from orthanc_tw.dicom.modification.profile import Action, profile
 from orthanc_tw.dicom.tags import is_private
 
+_CONTENT = 0x0040A730
 _BLOCK_MASK = 0xFFFFFF00
 _ODD_GROUP = 0x10000
 # The ranges of the profile are in groups 50xx and 60xx
@@ -47,10 +48,16 @@ class Policy:
         self._named = frozenset(named)
         # By whether it is in an item: what the profile may not take away as the request may
         self._required: list[dict[int, Action]] = []
-        if modification.conformant and modification.is_anonymization:
+        conformant = modification.conformant
+        if conformant is None:
+            conformant = sop_class not in AS_ORTHANC
+        if conformant and modification.is_anonymization:
             top = required_actions(sop_class, nested=False)
-            # Content sequences are in content sequences
-            self._required = [{**top}, {**required_actions(sop_class, nested=True), **top}]
+            self._required = [{**top}, {}]
+            if modification.conformant or _CONTENT in top:
+                # Content sequences are in content sequences
+                self._required[1].update(required_actions(sop_class, nested=True))
+                self._required[1].update(top)
         self._decided: set[int] = set()
         if self._required and modification.edition is not None:
             basic = profile(modification.edition)

@@ -79,7 +79,7 @@ class _Fields:
             raise OrthancError(ErrorCode.BAD_FILE_FORMAT)
         self._body = body
         self._settings = settings
-        self._creator = self._text("PrivateCreator")
+        self._creator = self._text("PrivateCreator") or settings.dictionary.default_creator or None
         self.replacements = self._replacements()
         self._removed, self._removed_ranges = self._tags("Remove")
         self._kept, self._kept_ranges = self._tags("Keep")
@@ -115,7 +115,11 @@ class _Fields:
             transcode=self._transcode(),
             lossy_quality=self._lossy_quality(),
             drop_burned_in=self.boolean("DropBurnedIn"),
-            conformant=self.boolean("Conformant", default=self._settings.conformant),
+            conformant=(
+                self.boolean("Conformant")
+                if "Conformant" in self._body
+                else self._settings.conformant
+            ),
             is_minimal=edition is not None
             and remove_private
             and not (named or self._kept or self._kept_ranges),

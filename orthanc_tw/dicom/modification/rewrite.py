@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -11,7 +11,7 @@ from orthanc_tw.dicom.charset import CharacterSet, Encoding, charsets_of
 from orthanc_tw.dicom.document import DEFLATED, Document, Element
 from orthanc_tw.dicom.modification.burned_in import burned_in_reason
 from orthanc_tw.dicom.modification.edits import Edits
-from orthanc_tw.dicom.modification.encoding import NATIVE_SYNTAXES, ElementEncoding, file_meta
+from orthanc_tw.dicom.modification.encoding import NATIVE_SYNTAXES, ElementEncoding
 from orthanc_tw.dicom.modification.identity import Identity
 from orthanc_tw.dicom.modification.leaks import Leaks
 from orthanc_tw.dicom.modification.new_values import NotEncodable
@@ -20,10 +20,11 @@ from orthanc_tw.dicom.modification.policy import Policy
 from orthanc_tw.dicom.modification.profile import Action, profile
 from orthanc_tw.dicom.modification.references import INSTANCE, SERIES, STUDY, UidMap
 from orthanc_tw.dicom.modification.report import Report
-from orthanc_tw.dicom.modification.rope import Rope
+from orthanc_tw.dicom.modification.rope import FilePiece, Piece, Rope
 from orthanc_tw.dicom.modification.writer import DatasetWriter
 from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.dicom.tags import is_private
+from orthanc_tw.dicom.write_meta_header import meta_header
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
@@ -66,7 +67,7 @@ def modify_instance(
     target: BinaryIO | None,
     settings: ModificationSettings | None = None,
     *,
-    members: Container[str] | None = None,
+    members: Mapping[str, int] | None = None,
     report: Report | None = None,
 ) -> ModifiedInstance:
     """Write the modified instance. Blocks on the files; for a worker process or a thread.
@@ -77,8 +78,9 @@ def modify_instance(
 
     :param source: a DICOM file, seekable
     :param target: written from its current position on, never sought; None for a dry run
-    :param members: UIDs of all studies, series and instances of the job: a modification lets
-        references to these follow (none if it is None); an anonymization replaces all
+    :param members: UIDs of all studies, series and instances of the job, each with `STUDY`,
+        `SERIES` or `INSTANCE`: a modification lets references to these follow (none if it is
+        None); an anonymization replaces all
     :param report: told what becomes of each element
     :raises OrthancError: BAD_FILE_FORMAT if it is no DICOM; BAD_PARAMETER_TYPE or
         PARAMETER_OUT_OF_RANGE with the tag if a value does not fit its VR; NOT_IMPLEMENTED
@@ -112,7 +114,7 @@ class _Rewriting:
         identity: Identity,
         document: Document,
         settings: ModificationSettings,
-        members: Container[str] | None,
+        members: Mapping[str, int] | None,
         report: Report | None,
     ) -> None:
         self._modification = modification
@@ -145,7 +147,12 @@ class _Rewriting:
                 if old
             },
             self._kept,
-            None if modification.is_anonymization else members or frozenset(),
+            None if modification.is_anonymization else members or {},
+            {
+                tag: value
+                for tag in (STUDY, SERIES)
+                if isinstance(value := modification.replacement(tag), str)
+            },
         )
         self._syntax = self._target_syntax()
 
@@ -176,19 +183,8 @@ class _Rewriting:
     def write(self, rope: Rope, target: BinaryIO) -> None:
         """The file: meta information, and the data set, deflated if its syntax is."""
         sop_class = self._value(_SOP_CLASS) or _meta_text(self._document, _META_SOP_CLASS)
-        target.write(file_meta(sop_class, self.result.sop_instance_uid, self._syntax))
-        deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS) if self._syntax == DEFLATED else None
-        for piece in rope:
-            if isinstance(piece, bytes):
-                target.write(deflater.compress(piece) if deflater else piece)
-                continue
-            start, length, unit = piece
-            for data in self._document.chunks(start, length, _CHUNK_BYTES, unit):
-                target.write(deflater.compress(data) if deflater else data)
-        if deflater:
-            rest = deflater.flush()
-            # PS3.5 A.5: padded to an even length
-            target.write(rest + b"\0" * (len(rest) & 1))
+        target.write(meta_header(sop_class, self.result.sop_instance_uid, self._syntax))
+        write_pieces(rope, self._document, target, deflates=self._syntax == DEFLATED)
 
     def _written(self, target_charset: CharacterSet | None) -> Rope:
         edition = self._modification.edition
@@ -304,6 +300,32 @@ class _Rewriting:
         if element is None or element.items is not None:
             return ""
         return self._charset.decode(self._document.read(element, 1024)).strip(" \0")
+
+
+def write_pieces(rope: Rope, document: Document, target: BinaryIO, *, deflates: bool) -> None:
+    """The bytes of a data set. Blocks on the files.
+
+    :param document: that the rope was made from
+    :param deflates: whether the transfer syntax is the deflated one (PS3.5 A.5)
+    """
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS) if deflates else None
+    for piece in rope:
+        for data in piece_chunks(piece, document):
+            target.write(deflater.compress(data) if deflater else data)
+    if deflater:
+        rest = deflater.flush()
+        # PS3.5 A.5: padded to an even length
+        target.write(rest + b"\0" * (len(rest) & 1))
+
+
+def piece_chunks(piece: Piece, document: Document) -> Iterable[bytes]:
+    """The bytes of a piece of a rope that was made from the document. Blocks on the files."""
+    if isinstance(piece, bytes):
+        return (piece,)
+    if isinstance(piece, FilePiece):
+        return piece.chunks(_CHUNK_BYTES)
+    start, length, unit = piece
+    return document.chunks(start, length, _CHUNK_BYTES, unit)
 
 
 def _meta_text(document: Document, tag: int) -> str:

@@ -7,12 +7,38 @@ before its items are written.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
 
-Piece = bytes | tuple[int, int, int]
+from orthanc_tw.dicom.document import swapped
+
+
+@dataclass(frozen=True, slots=True)
+class FilePiece:
+    """All of another file than the source: values that were made anew and are large.
+
+    :ivar unit: size of numbers whose bytes are to be put in the other order, else 1
+    """
+
+    file: BinaryIO
+    size_bytes: int
+    unit: int = 1
+
+    def chunks(self, size_bytes: int) -> Iterator[bytes]:
+        """Its bytes, piece by piece. Blocks on the file.
+
+        :param size_bytes: of a piece, at most; a multiple of ``unit``
+        """
+        self.file.seek(0)
+        while data := self.file.read(size_bytes):
+            yield swapped(data, self.unit)
+
+
+Piece = bytes | tuple[int, int, int] | FilePiece
 
 
 class Rope:
-    """Pieces in order: bytes, or ``(offset, length, unit)`` in the source.
+    """Pieces in order: bytes, ``(offset, length, unit)`` in the source, or another file.
 
     ``unit`` is the size of numbers whose bytes are to be put in the other order, else 1.
 
@@ -45,6 +71,12 @@ class Rope:
             self._start = start
         self._end = end if unit == 1 else -1
         self.size_bytes += end - start
+
+    def add_file(self, piece: FilePiece) -> None:
+        """Append another file."""
+        self._pieces.append(piece)
+        self._end = -1
+        self.size_bytes += piece.size_bytes
 
     def extend(self, other: Rope) -> None:
         """Append the pieces of another."""

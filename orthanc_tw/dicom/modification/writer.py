@@ -24,7 +24,7 @@ from orthanc_tw.dicom.modification.new_values import (
 from orthanc_tw.dicom.modification.plan import ModificationSettings
 from orthanc_tw.dicom.modification.policy import Policy
 from orthanc_tw.dicom.modification.profile import Action
-from orthanc_tw.dicom.modification.references import REFERENCES, UidMap
+from orthanc_tw.dicom.modification.references import REFERENCES, TOP_REFERENCES, UidMap
 from orthanc_tw.dicom.modification.report import CLEARED, KEPT, REMOVED, REPLACED, Report
 from orthanc_tw.dicom.modification.rope import Rope
 from orthanc_tw.dicom.tag_names import dictionary_vr, tag_name
@@ -45,6 +45,7 @@ class DatasetWriter:
     :param patient_id: answers the pseudonym of a PatientID, for those in sequences
     :param target_charset: what all text is encoded by anew; None: text stays as it is
     :param report: told what becomes of each element, if given
+    :param encoded: whole elements of the data set, head and value, that are there already
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class DatasetWriter:
         target_charset: CharacterSet | None = None,
         leaks: Leaks | None = None,
         report: Report | None = None,
+        encoded: Mapping[int, Rope] | None = None,
     ) -> None:
         self._document = document
         self._policy = policy
@@ -75,6 +77,7 @@ class DatasetWriter:
         self._target_charset = target_charset
         self._leaks = leaks
         self._report = report
+        self._encoded = encoded or {}
         self._copier = Copier(document, encoding)
 
     def write(self) -> Rope:
@@ -114,11 +117,16 @@ class DatasetWriter:
                 if isinstance(edit, NewValue)
             )
         elements = item.elements
-        order = sorted({*elements, *new, *(edits.steps if edits else ())})
+        encoded = self._encoded if depth == 0 else {}
+        order = sorted({*elements, *new, *encoded, *(edits.steps if edits else ())})
         policy_action = self._policy.action
         report = self._report
         for tag in order:
             element = elements.get(tag)
+            if tag in encoded:
+                changed = True
+                rope.extend(encoded[tag])
+                continue
             if tag in new:
                 changed = True
                 self._set(rope, item, tag, element, new[tag], path)
@@ -209,7 +217,7 @@ class DatasetWriter:
             if tag in REFERENCES and depth:
                 return self._uid(rope, item, element, path)
             value = (element.inline or b"").decode("ascii", "replace").strip(" \0")
-            if depth and self._uids.is_changed(value):
+            if (depth or tag in TOP_REFERENCES) and self._uids.is_changed(value):
                 return self._uid(rope, item, element, path)
             return False
         if dummies and self._dummy(rope, item, element, path):

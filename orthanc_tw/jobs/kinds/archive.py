@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import cast
 
 from orthanc_tw.core.archives.writer import OpenFile
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import Job, JobContext
 from orthanc_tw.jobs.kinds.archive_job import ArchiveJob
@@ -45,6 +46,7 @@ class ArchiveKind:
     :ivar type_name: `ARCHIVE` or `MEDIA`
     :ivar open_file: `Storage.open`
     :ivar now: the time that members get, in the time zone in which it is to be read
+    :ivar transcoder: for jobs with ``Transcode``
     """
 
     type_name: str
@@ -52,6 +54,7 @@ class ArchiveKind:
     open_file: OpenFile
     now: Callable[[], datetime]
     settings: ArchiveSettings = field(default_factory=ArchiveSettings)
+    transcoder: FileTranscoder | None = None
 
     @property
     def is_durable(self) -> bool:

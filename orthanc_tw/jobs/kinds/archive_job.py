@@ -23,6 +23,7 @@ from orthanc_tw.core.zip.records import dos_time
 from orthanc_tw.jobs.interface import CHECKPOINT, JobContext, Output
 from orthanc_tw.jobs.kinds.archive_parameters import plan_request
 from orthanc_tw.jobs.kinds.archive_settings import MB, MEDIA, MIME, OUTPUT_KEY, StreamTarget
+from orthanc_tw.jobs.kinds.archive_transcoding import MemberTranscoder
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 
@@ -62,6 +63,8 @@ class ArchiveJob:
         self._output: ArchiveOutput | None = None
         self._large: LargeMember | None = None
         self._is_finished = False
+        self._transcoding = self._new_transcoding()
+        self._prepared = 0
 
     def steps(self) -> Iterator[Deferred[Any]]:
         """Read the plan, then write members by the window, then the end of the file."""
@@ -106,6 +109,22 @@ class ArchiveJob:
             self._large.close()
         if self._output is not None:
             self._output.close()
+        if self._transcoding is not None:
+            self._transcoding.release()
+
+    def _new_transcoding(self) -> MemberTranscoder | None:
+        syntax = self._parameters.get("Transcode")
+        if syntax is None:
+            return None
+        files = self._kind.transcoder
+        if files is None:
+            raise OrthancError(ErrorCode.NOT_IMPLEMENTED, "Transcode: nothing transcodes here")
+        return MemberTranscoder(
+            files,
+            files.to(syntax, self._parameters.get("LossyQuality")),
+            self._kind.open_file,
+            self._context.failed_instances,
+        )
 
     def _take_plan(self, members: list[Member]) -> None:
         self._members = members
@@ -118,6 +137,7 @@ class ArchiveJob:
         return (
             self._target is None
             and self._cursor is None
+            and self._transcoding is None
             and self._bytes_total <= self._settings.single_step_bytes
         )
 
@@ -168,7 +188,11 @@ class ArchiveJob:
                 ErrorCode.BAD_SEQUENCE_OF_CALLS, "An archive that is being sent cannot go on"
             )
         if self._cursor is not None and self._target is None:
-            await self._context.in_thread(self._resume, self._cursor)
+            if self._transcoding is None:
+                await self._context.in_thread(self._resume, self._cursor)
+            else:
+                # What was left out is not in the plan, nor are the sizes of what was transcoded
+                self._start_over()
         elif self._bytes_total <= self._settings.single_step_bytes:
             await self._step()
 
@@ -188,7 +212,8 @@ class ArchiveJob:
         media = None
         if self._kind.type_name == MEDIA:
             media = DicomdirBuilder(extended=bool(self._parameters["Extended"]))
-        return ArchiveWriter(self._kind.open_file, output, ledger, media)
+        files = self._transcoding or self._kind
+        return ArchiveWriter(files.open_file, output, ledger, media)
 
     def _resume(self, cursor: dict[str, Any]) -> None:
         """In a thread: take up what an earlier run wrote, or start over if that is not there."""
@@ -229,6 +254,12 @@ class ArchiveJob:
     async def _step(self) -> object:
         """Write what comes next."""
         assert self._members is not None
+        while (
+            self._transcoding is not None
+            and self._large is None
+            and self._prepared <= self._next < len(self._members)
+        ):
+            await self._prepare(self._transcoding)
         if self._next == len(self._members):
             await self._context.in_thread(self._finish)
             await self._hand_over()
@@ -250,6 +281,15 @@ class ArchiveJob:
             await self._context.in_thread(self._make_durable)
         self._remember()
         return CHECKPOINT if is_checkpoint else None
+
+    async def _prepare(self, transcoding: MemberTranscoder) -> None:
+        """Transcode the members of the next window."""
+        assert self._members is not None
+        window = self._window() or [self._members[self._next]]
+        end = self._next + len(window)
+        ready = await transcoding.prepare(window)
+        self._members[self._next : end] = ready
+        self._prepared = self._next + len(ready)
 
     def _window(self) -> list[Member]:
         assert self._members is not None
@@ -343,6 +383,7 @@ class ArchiveJob:
                 public_id=member.public_id,
             )
             del self._members[self._next]
+            self._prepared -= 1
         elif current.uuid == member.uuid:
             raise OrthancError(
                 ErrorCode.INEXISTENT_FILE,
@@ -350,6 +391,7 @@ class ArchiveJob:
             ) from error
         else:
             self._members[self._next] = current
+            self._prepared = self._next
 
     def _make_durable(self) -> None:
         """In a thread."""
@@ -376,6 +418,8 @@ class ArchiveJob:
             assert self._output is not None
             # the engine makes outputs durable before it says that the job has succeeded
             self._output.close()
+        if self._transcoding is not None:
+            self._transcoding.release()
         self._is_finished = True
 
     def _offer(self) -> None:

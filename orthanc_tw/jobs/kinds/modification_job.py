@@ -17,10 +17,16 @@ from twisted.python.failure import Failure
 
 from orthanc_tw.core.modification.aftermath import pairs, shared_parents
 from orthanc_tw.core.modification.instances import Ids, Modified
+from orthanc_tw.core.modification.members import find_members, write_members
 from orthanc_tw.core.modification.plan import PlannedInstance, plan_instances
 from orthanc_tw.jobs.interface import CHECKPOINT, JobContext
 from orthanc_tw.jobs.kinds.modification_content import modification_content, study_content
-from orthanc_tw.jobs.kinds.modification_journal import Journal, read_plan, write_plan
+from orthanc_tw.jobs.kinds.modification_journal import (
+    Journal,
+    members_path,
+    read_plan,
+    write_plan,
+)
 from orthanc_tw.jobs.kinds.modification_parameters import (
     RESOURCE_MODIFICATION,
     ModificationParameters,
@@ -55,10 +61,14 @@ class ModificationJob:
         self._parameters = ModificationParameters.from_json(parameters)
         self._phase = None if cursor is None else str(cursor[_PHASE])
         self._is_resumed = cursor is not None
+        # An anonymization replaces all UIDs, whether they are of the job or not
+        is_anonymization = self._parameters.modification.is_anonymization
+        self._members = None if is_anonymization else members_path(context.folder)
         self._order = kind.modifier.order(
             self._parameters.modification,
             self._parameters.origin,
             keep_origin=kind.type_name == RESOURCE_MODIFICATION,
+            members=self._members,
         )
         self._planned: list[PlannedInstance] | None = None
         self._done: dict[int, Modified] = {}
@@ -133,7 +143,10 @@ class ModificationJob:
         if self._phase is None:
             resources = self._parameters.resources
             planned = await self._kind.index.read(lambda tx: plan_instances(tx, resources))
-            await self._context.in_thread(self._write_plan, planned)
+            members = None
+            if self._members is not None:
+                members = await self._kind.index.read(lambda tx: find_members(tx, planned))
+            await self._context.in_thread(self._write_plan, planned, members)
             self._phase = _MODIFY
         else:
             planned = await self._context.in_thread(read_plan, self._context.folder)
@@ -143,8 +156,12 @@ class ModificationJob:
         self._planned = planned
         return CHECKPOINT
 
-    def _write_plan(self, planned: Sequence[PlannedInstance]) -> None:
+    def _write_plan(
+        self, planned: Sequence[PlannedInstance], members: Sequence[tuple[int, str]] | None
+    ) -> None:
         self._context.make_folder()
+        if members is not None and self._members is not None:
+            write_members(self._members, members)
         write_plan(self._context.folder, planned)
 
     # The instances

@@ -18,6 +18,12 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 _PLAN = "plan.jsonl"
 _JOURNAL = "journal.jsonl"
+_MEMBERS = "members.txt"
+
+
+def members_path(folder: str) -> str:
+    """Where the UIDs of a job stand, in its folder."""
+    return os.path.join(folder, _MEMBERS)
 
 
 def write_plan(folder: str, planned: Sequence[PlannedInstance]) -> None:

@@ -6,7 +6,7 @@ is stored by the server as every C-STORE; the job is told of it. Source: topic 4
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.dicom.tags import format_tag, parse_tag
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult
 from orthanc_tw.jobs.kinds.dicom_failure import job_failure
+from orthanc_tw.jobs.kinds.get_rounds import StorageRounds, get_in_rounds
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
@@ -43,14 +44,20 @@ GET = "DicomGetScu"
 class Arrivals(Protocol):
     """Tells what is stored while a retrieval runs."""
 
-    def listen(
-        self, *, remote_aet: str, originator_aet: str | None, arrived: Callable[[str], object]
+    def listen_move(
+        self, remote_aet: str, originator_aet: str, arrived: Callable[[str], object]
     ) -> Callable[[], None]:
-        """Tell of each instance that comes from a modality on our behalf, by public identifier.
+        """Tell of each instance that a modality sends for a C-MOVE, by public identifier.
 
-        :param originator_aet: who asked for it by C-MOVE; None: it comes by C-GET
+        :param originator_aet: who asked for it
         :returns: what ends that
         """
+        ...
+
+    def listen_get(
+        self, association_id: int, arrived: Callable[[str], object]
+    ) -> Callable[[], None]:
+        """The same of what comes over an association of ours (`ScuAssociation.id`)."""
         ...
 
 
@@ -94,8 +101,9 @@ class RetrieveKind:
     :ivar type_name: `MOVE` or `GET`
     :ivar preferred_syntax: ``DicomScuPreferredTransferSyntax``
     :ivar encoding: ``DefaultEncoding`` of now
-    :ivar storage_proposals: what a C-GET offers to take: as SCP, so that they leave room for two
+    :ivar storage_rounds: what a C-GET offers to take: as SCP, so that they leave room for two
         contexts of the query/retrieve models
+    :ivar sop_classes: asks a modality which SOP classes a query finds, empty if it does not tell
     """
 
     type_name: str
@@ -103,7 +111,8 @@ class RetrieveKind:
     arrivals: Arrivals
     preferred_syntax: str
     encoding: Callable[[], Encoding]
-    storage_proposals: Callable[[], Sequence[Proposal]]
+    storage_rounds: StorageRounds
+    sop_classes: Callable[[RemoteModality, Mapping[int, str]], Awaitable[Sequence[str]]]
 
     @property
     def is_durable(self) -> bool:
@@ -190,79 +199,81 @@ class RetrieveJob:
         received = self._received[position]
         received.clear()
 
-        def arrived(public_id: str) -> None:
-            received.append(public_id)
-
-        is_move = self._kind.type_name == MOVE
-        stop = self._kind.arrivals.listen(
-            remote_aet=self._modality.aet,
-            originator_aet=self._modality.local_aet if is_move else None,
-            arrived=arrived,
-        )
         try:
-            await self._run(position, self._move if is_move else self._get)
+            if self._kind.type_name == MOVE:
+                reply = await self._move(self._queries[position], received)
+            else:
+                reply = await self._get(self._queries[position], received)
+            self._statuses[position] = reply.status
+            if not reply.is_success or reply.failed:
+                # A warning that some could not be sent (PS3.4 C.4.2.1.5): not all is there.
+                raise self._refused(reply)
         except CancelledError:
             raise
         except OrthancError as error:
             if not self._parameters["Permissive"]:
                 raise job_failure(error) from None
-        finally:
-            stop()
         self._position = position + 1
         self._part = 0.0
         return CHECKPOINT
 
-    async def _run(
-        self, position: int, operation: Callable[[Mapping[int, str]], Deferred[Reply]]
-    ) -> None:
-        reply = await operation(self._queries[position])
-        self._statuses[position] = reply.status
-        if not reply.is_success or reply.failed:
-            # A warning that some could not be sent (PS3.4 C.4.2.1.5): not all is there.
-            raise self._refused(reply)
-
-    def _move(self, query: Mapping[int, str]) -> Deferred[Reply]:
+    async def _move(self, query: Mapping[int, str], received: list[str]) -> Reply:
         identifier = move_identifier(self._level, query)
         model = model_of(self._level, PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE)
         syntaxes = uncompressed_syntaxes(self._kind.preferred_syntax)
         proposals = [Proposal(uid, syntaxes) for uid in (PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE)]
         target = self._parameters["TargetAet"]
-        return self._over_association(
-            proposals,
-            lambda association: association.move(
-                model, target, self._encoder(identifier), self._moved_on
-            ),
-        )
+        modality = self._modality
+        stop = self._kind.arrivals.listen_move(modality.aet, modality.local_aet, received.append)
+        try:
+            return await self._over_association(
+                proposals,
+                lambda association: association.move(
+                    model, target, self._encoder(identifier), self._moved_on
+                ),
+            )
+        finally:
+            stop()
 
-    def _get(self, query: Mapping[int, str]) -> Deferred[Reply]:
+    async def _get(self, query: Mapping[int, str], received: list[str]) -> Reply:
         identifier = get_identifier(self._level, query)
         model = model_of(self._level, PATIENT_ROOT_GET, STUDY_ROOT_GET)
         syntaxes = uncompressed_syntaxes(self._kind.preferred_syntax)
-        proposals = [
-            *(Proposal(uid, syntaxes) for uid in (PATIENT_ROOT_GET, STUDY_ROOT_GET)),
-            *self._kind.storage_proposals(),
-        ]
-        return self._over_association(
-            proposals,
-            lambda association: association.get(model, self._encoder(identifier), self._moved_on),
+        models = [Proposal(uid, syntaxes) for uid in (PATIENT_ROOT_GET, STUDY_ROOT_GET)]
+        seen: set[str] = set()
+
+        def arrived(public_id: str) -> None:
+            if public_id not in seen:
+                seen.add(public_id)
+                received.append(public_id)
+
+        async def over(association: ScuAssociation) -> Reply:
+            stop = self._kind.arrivals.listen_get(association.id, arrived)
+            try:
+                return await association.get(model, self._encoder(identifier), self._moved_on)
+            finally:
+                stop()
+
+        return await get_in_rounds(
+            lambda storage: self._over_association([*models, *storage], over),
+            self._kind.storage_rounds,
+            lambda: self._kind.sop_classes(self._modality, query),
+            lambda: len(seen),
         )
 
-    def _over_association(
+    async def _over_association(
         self,
         proposals: Sequence[Proposal],
-        operation: Callable[[ScuAssociation], Deferred[Reply]],
-    ) -> Deferred[Reply]:
-        async def run() -> Reply:
-            pool = self._kind.pool
-            association = await pool.acquire(
-                self._modality, proposals, timeout_s=self._parameters.get("Timeout")
-            )
-            try:
-                return await operation(association)
-            finally:
-                pool.give_back(association)
-
-        return Deferred.fromCoroutine(run())
+        operation: Callable[[ScuAssociation], Awaitable[Reply]],
+    ) -> Reply:
+        pool = self._kind.pool
+        association = await pool.acquire(
+            self._modality, proposals, timeout_s=self._parameters.get("Timeout")
+        )
+        try:
+            return await operation(association)
+        finally:
+            pool.give_back(association)
 
     def _encoder(self, identifier: Attributes) -> Callable[[str], bytes]:
         encoding = encoding_for(identifier, [self._kind.encoding()])

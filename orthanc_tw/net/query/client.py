@@ -5,10 +5,10 @@ Sources: PS3.4 annexes A, C and K, topic 41 of the corpus.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from orthanc_tw.dicom.attributes import Attributes
+from orthanc_tw.dicom.attributes import Attributes, parse_attributes
 from orthanc_tw.dicom.attributes_writer import encode_attributes, encoding_for
 from orthanc_tw.dicom.charset import Encoding
 from orthanc_tw.dicom.identifier import attributes_of
@@ -24,6 +24,8 @@ from orthanc_tw.net.interface import AssociationPool, Dataset, Proposal, Reply
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.query.levels import (
     PATIENT_ROOT_FIND,
+    SOP_CLASSES_IN_STUDY,
+    STUDY_INSTANCE_UID,
     STUDY_ROOT_FIND,
     VERIFICATION,
     WORKLIST_FIND,
@@ -123,6 +125,25 @@ class QueryClient:
         """
         identifier = adapted(query, modality.manufacturer)
         return await self._find(modality, (WORKLIST_FIND,), WORKLIST_FIND, identifier, timeout_s)
+
+    async def sop_classes(
+        self, modality: RemoteModality, query: Mapping[int, str]
+    ) -> Sequence[str]:
+        """The SOP classes of a study (SOPClassesInStudy, PS3.4 C.3.4); none if it does not tell.
+
+        :param query: keys of a retrieval; without Study Instance UID nothing is asked
+        :raises OrthancError: as `find`
+        """
+        study = query.get(STUDY_INSTANCE_UID, "")
+        if not study:
+            return ()
+        wanted = attributes_of({STUDY_INSTANCE_UID: study, SOP_CLASSES_IN_STUDY: ""})
+        found: list[str] = []
+        for answer in await self.find(modality, ResourceType.STUDY, wanted):
+            attributes = parse_attributes(answer.content, answer.transfer_syntax, self._encoding())
+            classes = attributes.get(SOP_CLASSES_IN_STUDY)
+            found += classes.text.split("\\") if classes is not None else ()
+        return [uid for uid in found if uid]
 
     async def _find(
         self,

@@ -67,8 +67,9 @@ class MoveHandler:
         identifier = self._identifiers.read(request)
         modality = self._destination(request.move_destination)
         if modality is None:
+            # As Orthanc: PS3.4 C.4.2.1.5 has 0xA801 for it as well.
             return Reply(
-                Status.MOVE_DESTINATION_UNKNOWN,
+                Status.CANNOT_UNDERSTAND,
                 f"No modality has the AET {request.move_destination}",
             )
         level, keys = level_of(identifier), text_keys(identifier)

@@ -59,7 +59,6 @@ class InstanceSink:
                 _uid(command, dimse.AFFECTED_SOP_CLASS_UID),
                 _uid(command, dimse.AFFECTED_SOP_INSTANCE_UID),
                 context.transfer_syntax,
-                info.calling_aet,
             )
             self._spool = store.new_spool()
             self.write(header)
@@ -98,7 +97,7 @@ class InstanceSink:
             info.calling_aet,
             info.called_aet,
             move_originator_aet=self._originator,
-            is_retrieved=info.is_ours,
+            association_id=info.id,
         )
         storing: Deferred[StoreResult] = self._store.store(spool, origin)
         return storing.addCallbacks(lambda _: Reply(Status.SUCCESS), self._failed)

@@ -41,4 +41,5 @@ def instance_file(storage: Storage, instance: TransferInstance) -> InstanceFile:
         # a file without meta information is in the default transfer syntax (PS3.5 10.1)
         instance.transfer_syntax or IMPLICIT_LITTLE_ENDIAN,
         lambda: storage.open(file.uuid, file.compression),
+        file,
     )

@@ -32,6 +32,11 @@ class Association:
         requestor.closed = self._closed
 
     @property
+    def id(self) -> int:
+        """Its number."""
+        return self._requestor.id
+
+    @property
     def is_open(self) -> bool:
         """Whether operations are possible."""
         return not self._requestor.is_over and self._requestor.can_send

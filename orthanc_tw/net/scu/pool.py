@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
@@ -73,6 +74,7 @@ class Associations:
         self._traces = traces
         self._keys: dict[Association, _Key] = {}
         self._kept: dict[_Key, list[_Kept]] = {}
+        self._numbers = count(1)
         self._is_closed = False
 
     def acquire(
@@ -116,6 +118,7 @@ class Associations:
             clock=self._clock,
             timeout_s=key.timeout_s,
             traces=self._traces,
+            association_id=next(self._numbers),
         )
         await self._connect(key.modality, requestor, key.timeout_s)
         try:

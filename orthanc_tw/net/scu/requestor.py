@@ -68,6 +68,7 @@ class Requestor(AssociationProtocol):
     :param host: answers what the peer asks meanwhile: C-STORE of a C-GET, N-EVENT-REPORT
     :ivar established: fires with None when the association stands, fails with an
         `AssociationError`
+    :ivar id: its number, not 0
     :ivar closed: called once when the association is over
     """
 
@@ -84,8 +85,10 @@ class Requestor(AssociationProtocol):
         clock: Any,
         timeout_s: float,
         traces: Callable[[], bool],
+        association_id: int = 1,
     ) -> None:
         super().__init__(clock, timeout_s)
+        self.id = association_id
         self.established: Deferred[None] = Deferred()
         self.closed: Callable[[], None] = lambda: None
         self._modality = modality
@@ -124,7 +127,7 @@ class Requestor(AssociationProtocol):
                 self._request.calling_aet,
                 remote_ip,
                 modality=modality,
-                is_ours=True,
+                id=self.id,
             ),
         )
         self.session = Session(

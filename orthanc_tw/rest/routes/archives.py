@@ -16,6 +16,7 @@ from twisted.web.server import Request
 
 from orthanc_tw.core.archives.plan import PlanRequest, is_measured_at_once, measure_plan
 from orthanc_tw.dicom.public_dictionary import uid_entry
+from orthanc_tw.dicom.transcoding.refusal import refuse_syntax
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, MIME, OUTPUT_KEY, archive_parameters
@@ -37,7 +38,7 @@ from orthanc_tw.rest.spec import (
     described,
     fields,
 )
-from orthanc_tw.rest.streaming import Streamer
+from orthanc_tw.rest.streaming import Streamer, set_filename
 from orthanc_tw.rest.submission import (
     SubmissionOptions,
     boolean_field,
@@ -243,18 +244,12 @@ class ArchiveRoutes:
         )
 
     async def _answer(self, request: Request, plan: PlanRequest, wanted: _Wanted) -> Body:
-        if wanted.transcode is None and is_measured_at_once(plan):
+        if wanted.transcode is not None:
+            refuse_syntax(wanted.transcode)
+        if is_measured_at_once(plan):
             size = self._index.read_one(lambda tx: measure_plan(tx, plan))
         else:
-            size = await self._index.read(
-                lambda tx: measure_plan(tx, plan, with_syntaxes=wanted.transcode is not None)
-            )
-        if wanted.transcode is not None and size.syntaxes - {wanted.transcode}:
-            raise OrthancError(
-                ErrorCode.NOT_IMPLEMENTED,
-                f"Transcode: instances cannot be transcoded to {wanted.transcode} yet",
-                http_status=501,
-            )
+            size = await self._index.read(lambda tx: measure_plan(tx, plan))
         parameters = archive_parameters(
             plan,
             filename=wanted.filename,
@@ -264,6 +259,12 @@ class ArchiveRoutes:
             transcode=wanted.transcode,
             lossy_quality=wanted.lossy_quality,
         )
+        if request.method == b"HEAD":
+            # Without a job: HEAD is safe and cheap (RFC 9110, 9.3.2). The length is not known.
+            request.setHeader(b"content-type", ZIP.encode("ascii"))
+            set_filename(request, wanted.filename)
+            request.finish()
+            return None
         kind = MEDIA if wanted.media else ARCHIVE
         if not wanted.options.synchronous:
             job_id = await self._engine.submit(wanted.options.request(kind, parameters))

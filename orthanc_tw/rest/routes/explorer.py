@@ -18,6 +18,7 @@ _FILES = {
     "explorer.html": ("explorer.html", b"text/html"),
     "explorer.js": ("explorer.js", b"application/javascript"),
     "images/favicon.ico": ("favicon.ico", b"image/x-icon"),
+    "images/unsupported.png": ("unsupported.png", b"image/png"),
 }
 #: What is built in and a plugin of Orthanc: peers look for ``transfers`` in the list.
 _BUILT_IN: Mapping[str, JsonObject] = {

@@ -9,6 +9,7 @@ from twisted.web.server import Request
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.registry import ModalityRegistry
+from orthanc_tw.rest import spec_dicom
 from orthanc_tw.rest.answers import empty_text
 from orthanc_tw.rest.errors import BareError
 from orthanc_tw.rest.http import Route, json_body, json_request
@@ -30,11 +31,23 @@ class ModalityRoutes:
     def routes(self) -> Iterable[Route]:
         """See `RouteProvider`."""
         one = "/modalities/<name>"
-        yield Route("GET", "/modalities", self.get_all, "List DICOM modalities")
-        yield Route("GET", one, self.get_children, "List operations on modality")
-        yield Route("PUT", one, self.put, "Update DICOM modality")
-        yield Route("DELETE", one, self.delete, "Delete DICOM modality")
-        yield Route("GET", f"{one}/configuration", self.get, "Get modality configuration")
+        yield Route(
+            "GET", "/modalities", self.get_all, "List DICOM modalities", spec=spec_dicom.MODALITIES
+        )
+        yield Route(
+            "GET", one, self.get_children, "List operations on modality", spec=spec_dicom.MODALITY
+        )
+        yield Route("PUT", one, self.put, "Update DICOM modality", spec=spec_dicom.PUT_MODALITY)
+        yield Route(
+            "DELETE", one, self.delete, "Delete DICOM modality", spec=spec_dicom.DELETE_MODALITY
+        )
+        yield Route(
+            "GET",
+            f"{one}/configuration",
+            self.get,
+            "Get modality configuration",
+            spec=spec_dicom.MODALITY_CONFIGURATION,
+        )
 
     def get_all(self, request: Request) -> bytes:
         """Names, or with ``?expand`` their configurations by name."""

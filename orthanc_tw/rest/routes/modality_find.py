@@ -29,11 +29,14 @@ from orthanc_tw.net.query.levels import (
 )
 from orthanc_tw.net.query.store import QueryStore, StoredQuery
 from orthanc_tw.net.registry import ModalityRegistry
+from orthanc_tw.rest import spec_dicom
 from orthanc_tw.rest.dicom_request import as_called, json_object, query_field, timeout_field
 from orthanc_tw.rest.errors import BareError
+from orthanc_tw.rest.fields import known_tags
 from orthanc_tw.rest.find_request import level_of
-from orthanc_tw.rest.http import Route, empty_json, json_body, json_request, read_body
+from orthanc_tw.rest.http import Handler, Route, empty_json, json_body, json_request, read_body
 from orthanc_tw.rest.routes.queries import stored_query
+from orthanc_tw.rest.spec import Spec
 from orthanc_tw.rest.submission import boolean_field
 
 _NO_OBJECT = "Must provide a JSON object"
@@ -74,17 +77,26 @@ class ModalityFindRoutes:
         """See `RouteProvider`."""
         one = "/modalities/<name>"
 
-        def post(path: str, handler: Callable[..., object], summary: str) -> Route:
-            return Route("POST", path, handler, summary, changes_state=False)  # type: ignore[arg-type]
+        def post(path: str, handler: Handler, summary: str, spec: Spec) -> Route:
+            return Route("POST", path, handler, summary, changes_state=False, spec=spec)
 
-        yield post(f"{one}/echo", self.post_echo, "Trigger C-ECHO SCU")
-        yield post("/tools/dicom-echo", self.post_tool_echo, "Trigger C-ECHO SCU")
-        yield post(f"{one}/query", self.post_query, "Trigger C-FIND SCU")
-        yield post(f"{one}/find-worklist", self.post_worklist, "C-FIND SCU for worklist")
-        yield post(f"{one}/find", self.post_find, "Hierarchical C-FIND SCU")
+        yield post(f"{one}/echo", self.post_echo, "Trigger C-ECHO SCU", spec_dicom.ECHO)
+        yield post(
+            "/tools/dicom-echo", self.post_tool_echo, "Trigger C-ECHO SCU", spec_dicom.TOOL_ECHO
+        )
+        yield post(f"{one}/query", self.post_query, "Trigger C-FIND SCU", spec_dicom.QUERY)
+        yield post(
+            f"{one}/find-worklist",
+            self.post_worklist,
+            "C-FIND SCU for worklist",
+            spec_dicom.WORKLIST,
+        )
+        yield post(f"{one}/find", self.post_find, "Hierarchical C-FIND SCU", spec_dicom.FIND)
         for level in ResourceType:
             name = f"find-{level.label.lower()}"
-            yield post(f"{one}/{name}", partial(self.post_find_level, level), "C-FIND SCU")
+            yield post(
+                f"{one}/{name}", partial(self.post_find_level, level), "C-FIND SCU", spec_dicom.FIND
+            )
 
     async def post_echo(self, request: Request, name: str) -> bytes:
         """C-ECHO to a modality."""
@@ -132,13 +144,14 @@ class ModalityFindRoutes:
         elif boolean_field(body, "Short", False):
             tag_format = TagFormat.SHORT
         timeout_s = timeout_field(body)
-        query = parse_query(body["Query"] if "Query" in body else _without_options(body))
+        asked = body["Query"] if "Query" in body else _without_options(body)
+        query = known_tags(lambda: parse_query(asked))
         answers = await self._client.worklist(modality, query, timeout_s)
         return json_body(request, [self._shown(answer, tag_format) for answer in answers])
 
     async def post_find_level(self, level: ResourceType, request: Request, name: str) -> bytes:
         """C-FIND at one level, with the usual attributes of it."""
-        asked = parse_query(json_object(request, _NO_OBJECT))
+        asked = _asked(request)
         for keys in _NEEDED[level]:
             if all(len(_text(asked, key)) < _SHORTEST_KEY for key in keys):
                 raise BareError(400)
@@ -148,7 +161,7 @@ class ModalityFindRoutes:
 
     async def post_find(self, request: Request, name: str) -> bytes:
         """Patients, their studies, and the series of these, nested."""
-        asked = parse_query(json_object(request, _NO_OBJECT))
+        asked = _asked(request)
         modality = self._modalities.require(name)
         return json_body(request, list(await self._tree(modality, ResourceType.PATIENT, asked, {})))
 
@@ -186,6 +199,15 @@ def _with_template(level: ResourceType, asked: Attributes) -> Attributes:
 
 def _text(query: Attributes, tag: int) -> str:
     return query.get(tag, Attribute("LO")).text
+
+
+def _asked(request: Request) -> Attributes:
+    """The tags of a body.
+
+    :raises OrthancError: BAD_FILE_FORMAT, UNKNOWN_DICOM_TAG (400)
+    """
+    body = json_object(request, _NO_OBJECT)
+    return known_tags(lambda: parse_query(body))
 
 
 def _optional_json(request: Request) -> JsonValue:

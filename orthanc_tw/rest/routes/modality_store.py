@@ -20,6 +20,7 @@ from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.registry import ModalityRegistry
 from orthanc_tw.net.store_session import StoreSession, StoreSettings, Transcoder
 from orthanc_tw.net.straight import straight_instance
+from orthanc_tw.rest import spec_dicom
 from orthanc_tw.rest.dicom_request import as_called, checked_aet, text_field, timeout_field
 from orthanc_tw.rest.http import Route, json_body
 from orthanc_tw.rest.store_request import (
@@ -72,9 +73,20 @@ class ModalityStoreRoutes:
         """See `RouteProvider`."""
         one = "/modalities/<name>"
         yield Route(
-            "POST", f"{one}/store", self.post_store, "Trigger C-STORE SCU", changes_state=False
+            "POST",
+            f"{one}/store",
+            self.post_store,
+            "Trigger C-STORE SCU",
+            changes_state=False,
+            spec=spec_dicom.STORE,
         )
-        yield Route("POST", f"{one}/store-straight", self.post_straight, "Straight C-STORE SCU")
+        yield Route(
+            "POST",
+            f"{one}/store-straight",
+            self.post_straight,
+            "Straight C-STORE SCU",
+            spec=spec_dicom.STORE_STRAIGHT,
+        )
 
     async def post_store(self, request: Request, name: str) -> bytes:
         """Send resources: an identifier, a list of them, or an object with ``Resources``."""

@@ -32,6 +32,7 @@ from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.http import Body, Route, json_body, json_request
 from orthanc_tw.rest.routes.modify_instance import is_dry_run
 from orthanc_tw.rest.routes.upload import http_origin
+from orthanc_tw.rest.spec_modification import resource_spec
 from orthanc_tw.rest.submission import parse_submission, strings_field, submit_job
 
 
@@ -69,13 +70,28 @@ class ModificationJobRoutes:
     def routes(self) -> Iterable[Route]:
         """The routes of patients, studies, series and tools."""
         for anonymize, name in ((False, "modify"), (True, "anonymize")):
+            verb = name.capitalize()
             for level in self._levels:
                 if level is not ResourceType.INSTANCE:
                     handler = partial(self._resource, anonymize, level)
                     path = f"/{level.plural}/<public_id>/{name}"
-                    yield Route("POST", path, handler, changes_state=False)
+                    yield Route(
+                        "POST",
+                        path,
+                        handler,
+                        f"{verb} the resource",
+                        changes_state=False,
+                        spec=resource_spec(anonymize=anonymize, bulk=False),
+                    )
             bulk = partial(self._bulk, anonymize)
-            yield Route("POST", f"/tools/bulk-{name}", bulk, changes_state=False)
+            yield Route(
+                "POST",
+                f"/tools/bulk-{name}",
+                bulk,
+                f"{verb} resources",
+                changes_state=False,
+                spec=resource_spec(anonymize=anonymize, bulk=True),
+            )
 
     async def _resource(
         self, anonymize: bool, level: ResourceType, request: Request, public_id: str

@@ -23,6 +23,7 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.http import Body, Route, has_argument, json_body, json_request
+from orthanc_tw.rest.spec_modification import instance_spec
 from orthanc_tw.rest.streaming import Streamer
 
 _DICOM = b"application/dicom"
@@ -69,6 +70,7 @@ class InstanceModificationRoutes:
                 partial(self._modify, anonymize),
                 summary,
                 changes_state=False,
+                spec=instance_spec(anonymize=anonymize),
             )
 
     async def _modify(self, anonymize: bool, request: Request, public_id: str) -> Body:

@@ -63,6 +63,7 @@ _STORE = fields(
 _PEER = fields(
     {
         "Url": described(STRING, "Of its REST API, http or https"),
+        "URL": described(STRING, "The same, by its old name"),
         "Username": STRING,
         "Password": STRING,
         "HttpHeaders": map_of(STRING),
@@ -71,8 +72,7 @@ _PEER = fields(
         "CertificateKeyFile": STRING,
         "CertificateKeyPassword": STRING,
         "Pkcs11": described(BOOLEAN, "Only false is known"),
-    },
-    ["Url"],
+    }
 )
 _ERRORS = (500, 501, 507)
 

@@ -21,6 +21,7 @@ from orthanc_tw.net.interface import Dataset
 from orthanc_tw.net.query.client import QueryClient
 from orthanc_tw.net.query.levels import children_query
 from orthanc_tw.net.query.store import QueryStore, StoredQuery
+from orthanc_tw.rest import spec_dicom
 from orthanc_tw.rest.answers import empty_text
 from orthanc_tw.rest.dicom_request import json_object, query_field, timeout_field
 from orthanc_tw.rest.http import Body, Route, json_body, text_body
@@ -59,17 +60,71 @@ class QueryRoutes:
     def routes(self) -> Iterable[Route]:
         """See `RouteProvider`."""
         one, answer = "/queries/<query_id>", "/queries/<query_id>/answers/<index>"
-        yield Route("GET", "/queries", self.get_all, "List query/retrieve operations")
-        yield Route("GET", one, self.get_children, "List operations on a query")
-        yield Route("DELETE", one, self.delete, "Delete a query")
-        yield Route("GET", f"{one}/level", self.get_level, "Get level of original query")
-        yield Route("GET", f"{one}/modality", self.get_modality, "Get modality of original query")
-        yield Route("GET", f"{one}/query", self.get_query, "Get original query arguments")
-        yield Route("GET", f"{one}/answers", self.get_answers, "List answers to a query")
-        yield Route("GET", answer, self.get_answer_children, "List operations on an answer")
-        yield Route("GET", f"{answer}/content", self.get_content, "Get one answer")
+        yield Route(
+            "GET",
+            "/queries",
+            self.get_all,
+            "List query/retrieve operations",
+            spec=spec_dicom.QUERIES,
+        )
+        yield Route(
+            "GET",
+            one,
+            self.get_children,
+            "List operations on a query",
+            spec=spec_dicom.QUERY_CHILDREN,
+        )
+        yield Route("DELETE", one, self.delete, "Delete a query", spec=spec_dicom.DELETE_QUERY)
+        yield Route(
+            "GET",
+            f"{one}/level",
+            self.get_level,
+            "Get level of original query",
+            spec=spec_dicom.QUERY_LEVEL,
+        )
+        yield Route(
+            "GET",
+            f"{one}/modality",
+            self.get_modality,
+            "Get modality of original query",
+            spec=spec_dicom.QUERY_MODALITY,
+        )
+        yield Route(
+            "GET",
+            f"{one}/query",
+            self.get_query,
+            "Get original query arguments",
+            spec=spec_dicom.QUERY_TAGS,
+        )
+        yield Route(
+            "GET",
+            f"{one}/answers",
+            self.get_answers,
+            "List answers to a query",
+            spec=spec_dicom.ANSWERS,
+        )
+        yield Route(
+            "GET",
+            answer,
+            self.get_answer_children,
+            "List operations on an answer",
+            spec=spec_dicom.QUERY_CHILDREN,
+        )
+        yield Route(
+            "GET",
+            f"{answer}/content",
+            self.get_content,
+            "Get one answer",
+            spec=spec_dicom.QUERY_TAGS,
+        )
         for name, level in _NESTED.items():
-            yield Route("POST", f"{answer}/{name}", partial(self.post_nested, level), "Query below")
+            yield Route(
+                "POST",
+                f"{answer}/{name}",
+                partial(self.post_nested, level),
+                "Query below",
+                spec=spec_dicom.NESTED,
+            )
 
     def get_all(self, request: Request) -> bytes:
         """Identifiers."""

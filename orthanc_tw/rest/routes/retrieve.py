@@ -25,7 +25,9 @@ from orthanc_tw.net.modalities import RemoteModality, RetrieveMethod
 from orthanc_tw.net.query.levels import LEVEL_VALUES, QUERY_RETRIEVE_LEVEL, retrieval_of
 from orthanc_tw.net.query.store import QueryStore, StoredQuery
 from orthanc_tw.net.registry import ModalityRegistry
+from orthanc_tw.rest import spec_dicom
 from orthanc_tw.rest.dicom_request import as_called, checked_aet, text_field, timeout_field
+from orthanc_tw.rest.fields import known_tags
 from orthanc_tw.rest.find_request import level_of
 from orthanc_tw.rest.http import Route, json_request, read_body
 from orthanc_tw.rest.routes.queries import answer_number
@@ -71,12 +73,26 @@ class RetrieveRoutes:
         for kind, name, summary in ((MOVE, "move", "C-MOVE SCU"), (GET, "get", "C-GET SCU")):
             path = f"/modalities/<name>/{name}"
             handler = partial(self.post_modality, kind)
-            yield Route("POST", path, handler, f"Trigger {summary}", changes_state=False)
+            yield Route(
+                "POST",
+                path,
+                handler,
+                f"Trigger {summary}",
+                changes_state=False,
+                spec=spec_dicom.RETRIEVE,
+            )
         for path, summary in (
             ("/queries/<query_id>/retrieve", "Retrieve all answers"),
             ("/queries/<query_id>/answers/<index>/retrieve", "Retrieve one answer"),
         ):
-            yield Route("POST", path, self.post_query, summary, changes_state=False)
+            yield Route(
+                "POST",
+                path,
+                self.post_query,
+                summary,
+                changes_state=False,
+                spec=spec_dicom.RETRIEVE_ANSWERS,
+            )
 
     async def post_modality(self, kind: str, request: Request, name: str) -> bytes:
         """Retrieve resources that the body names by their keys."""
@@ -189,11 +205,12 @@ def _query(item: JsonValue, level: ResourceType) -> dict[int, str]:
             ErrorCode.BAD_FILE_FORMAT, "Resources in the JSON body must be JSON objects"
         )
     query = {QUERY_RETRIEVE_LEVEL: LEVEL_VALUES[level]}
+    tags: dict[str, str] = {}
     for name, text in item.items():
         if not isinstance(text, str):
             raise OrthancError(ErrorCode.BAD_FILE_FORMAT, f"String value expected in field: {name}")
-        query[parse_tag(name)] = text
-    return query
+        tags[name] = text
+    return query | known_tags(lambda: {parse_tag(name): text for name, text in tags.items()})
 
 
 def _format(body: JsonValue) -> TagFormat:

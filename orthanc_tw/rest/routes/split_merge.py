@@ -31,6 +31,7 @@ from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.http import Body, Route, json_request
 from orthanc_tw.rest.routes.upload import http_origin
+from orthanc_tw.rest.spec_modification import MERGE, SPLIT
 from orthanc_tw.rest.submission import (
     boolean_field,
     parse_submission,
@@ -69,8 +70,22 @@ class SplitMergeRoutes:
 
     def routes(self) -> Iterable[Route]:
         """Both."""
-        yield Route("POST", "/studies/<public_id>/split", self._split, changes_state=False)
-        yield Route("POST", "/studies/<public_id>/merge", self._merge, changes_state=False)
+        yield Route(
+            "POST",
+            "/studies/<public_id>/split",
+            self._split,
+            "Split a study",
+            changes_state=False,
+            spec=SPLIT,
+        )
+        yield Route(
+            "POST",
+            "/studies/<public_id>/merge",
+            self._merge,
+            "Merge into a study",
+            changes_state=False,
+            spec=MERGE,
+        )
 
     async def _split(self, request: Request, public_id: str) -> Body:
         body = json_request(request)

@@ -18,6 +18,7 @@ from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.query.commitment import CommitmentClient
 from orthanc_tw.net.registry import ModalityRegistry
+from orthanc_tw.rest import spec_dicom
 from orthanc_tw.rest.dicom_request import as_called, json_object, timeout_field
 from orthanc_tw.rest.http import Route, empty_json, json_body
 
@@ -52,10 +53,19 @@ class StorageCommitmentRoutes:
             "/modalities/<name>/storage-commitment",
             self.post_request,
             "Trigger storage commitment request",
+            spec=spec_dicom.COMMITMENT,
         )
         one = "/storage-commitment/<transaction_uid>"
-        yield Route("GET", one, self.get_report, "Get storage commitment report")
-        yield Route("POST", f"{one}/remove", self.post_remove, "Remove after storage commitment")
+        yield Route(
+            "GET", one, self.get_report, "Get storage commitment report", spec=spec_dicom.REPORT
+        )
+        yield Route(
+            "POST",
+            f"{one}/remove",
+            self.post_remove,
+            "Remove after storage commitment",
+            spec=spec_dicom.REMOVE,
+        )
 
     async def post_request(self, request: Request, name: str) -> bytes:
         """Ask a modality to commit to the storage of resources, or of instances by their UIDs."""

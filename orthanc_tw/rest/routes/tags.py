@@ -11,8 +11,10 @@ from twisted.web.server import Request
 
 from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.instances import Instances, StoredInstance
-from orthanc_tw.dicom.content import ContentList, ContentValue
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder
+from orthanc_tw.dicom.content import ContentList
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions
+from orthanc_tw.dicom.transcoding.transcode import Transcoding
 from orthanc_tw.dicom.uids import is_known_transfer_syntax
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
@@ -36,12 +38,12 @@ from orthanc_tw.rest.spec import (
     map_of,
     one_of,
 )
+from orthanc_tw.rest.values import SMALL_BYTES, send_value
 from orthanc_tw.rest.views import format_of
 
 InThread = Callable[..., Deferred[Any]]
 DICOM_MIME = "application/dicom"
 DICOM_JSON_MIME = "application/dicom+json"
-SMALL_BYTES = 64 * 1024
 
 _FORMAT = {**parts.FORMAT, **parts.IGNORE_LENGTH}
 _WHOLE = {"whole": described(FLAG, "Tags after the pixel data too")}
@@ -64,6 +66,7 @@ class TagRoutes:
 
     :param in_thread: runs a blocking function in a thread
     :param levels: levels with routes of their own
+    :param transcoder: for downloads in another transfer syntax
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class TagRoutes:
         send_chunks: SendChunks,
         in_thread: InThread,
         levels: Iterable[ResourceType],
+        transcoder: FileTranscoder,
     ) -> None:
         self._instances = instances
         self._documents = documents
@@ -81,6 +85,7 @@ class TagRoutes:
         self._send_chunks = send_chunks
         self._in_thread = in_thread
         self._levels = tuple(levels)
+        self._transcoder = transcoder
 
     def routes(self) -> Iterable[Route]:
         """Of instances; then modules and comparisons of each level."""
@@ -135,7 +140,7 @@ class TagRoutes:
         )
 
     def get_file(self, request: Request, public_id: str) -> Deferred[None]:
-        """The file as it was received, or as DICOM JSON (PS3.18 annex F)."""
+        """The file as it was received, transcoded, or as DICOM JSON (PS3.18 annex F)."""
         instance = self._instances.one(public_id)
         syntax = argument(request, "transcode")
         if syntax is not None:
@@ -143,13 +148,23 @@ class TagRoutes:
                 raise OrthancError(
                     ErrorCode.PARAMETER_OUT_OF_RANGE, f"Unknown transfer syntax: {syntax}"
                 )
-            raise OrthancError(
-                ErrorCode.NOT_IMPLEMENTED, 'Argument "transcode" is not honoured', http_status=501
-            )
+            quality = _quality(request)
+            order = self._transcoder.to(syntax, quality)
+            return Deferred.fromCoroutine(self._send_transcoded(request, instance, order))
         if (request.getHeader("accept") or "").strip() == DICOM_JSON_MIME:
             return Deferred.fromCoroutine(self._send_dicom_json(request, instance))
         filename = argument(request, "filename") or f"{public_id}.dcm"
         return self._files.send(request, instance.file, DICOM_MIME, filename)
+
+    async def _send_transcoded(
+        self, request: Request, instance: StoredInstance, order: Transcoding
+    ) -> None:
+        made = await self._transcoder.attachment(instance.file, order)
+        filename = argument(request, "filename") or f"{instance.public_id}.dcm"
+        if made is None:
+            await self._files.send(request, instance.file, DICOM_MIME, filename)
+        else:
+            await self._files.send_temporary(request, made.path, DICOM_MIME, filename)
 
     async def _send_dicom_json(self, request: Request, instance: StoredInstance) -> None:
         pieces, close = await self._documents.dicom_json(instance.file)
@@ -232,26 +247,20 @@ class TagRoutes:
             return bare(request, 404)
         if isinstance(found, ContentList):
             return json_body(request, list(found.names))
-        return await self._send_value(request, found, close)
+        return await send_value(request, found, close, self._send_chunks, self._in_thread)
 
-    async def _send_value(
-        self, request: Request, value: ContentValue, close: Callable[[], None]
-    ) -> Body:
-        headers = request.responseHeaders
-        headers.setRawHeaders(b"content-type", [value.content_type.encode("ascii")])
-        chunks = value.chunks()
-        if value.length <= SMALL_BYTES:
-            try:
-                data: bytes = await self._in_thread(b"".join, chunks)
-                return data
-            finally:
-                close()
-        headers.setRawHeaders(b"content-length", [b"%d" % value.length])
-        try:
-            await self._send_chunks(request, lambda: self._in_thread(next, chunks, b""))
-        finally:
-            close()
+
+def _quality(request: Request) -> int | None:
+    """``lossy-quality``; as recorded, what is out of range is the end of the range."""
+    text = argument(request, "lossy-quality")
+    if text is None:
         return None
+    if not (text.isascii() and text.isdigit()):
+        raise OrthancError(
+            ErrorCode.PARAMETER_OUT_OF_RANGE,
+            f'Expected a Unsigned Int for GET argument "lossy-quality", found: {text}',
+        )
+    return min(max(int(text[:9]), 1), 100)
 
 
 def _joined(pieces: Iterator[bytes]) -> bytes:

@@ -51,10 +51,11 @@ class RefusalsTests(SynchronousTestCase):
         refuse_in_place(parse_anonymize(body, SERIES, SETTINGS, seed="00" * 32), SERIES)
 
     def test_transcoding(self) -> None:
-        """A transfer syntax that needs a codec is 501 naming the field, others pass."""
+        """A transfer syntax without an encoder is 501 naming the field, others pass."""
         refuse_transcoding(modification(STUDY))
         refuse_transcoding(modification(STUDY, Transcode="1.2.840.10008.1.2"))
+        refuse_transcoding(modification(STUDY, Transcode="1.2.840.10008.1.2.4.50"))
         with self.assertRaises(OrthancError) as raised:
-            refuse_transcoding(modification(STUDY, Transcode="1.2.840.10008.1.2.4.50"))
+            refuse_transcoding(modification(STUDY, Transcode="1.2.840.10008.1.2.4.100"))
         self.assertEqual(raised.exception.http_status, 501)
         self.assertIn("Transcode", raised.exception.details or "")

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.jobs.interface import JobContext, TransientFailure
 from orthanc_tw.jobs.kinds.modality_store import ModalityStoreKind, store_parameters
 from orthanc_tw.jobs.kinds.modality_store_plan import Resource
@@ -18,7 +19,8 @@ from orthanc_tw.net.errors import AssociationRejected, ConnectionRefused, NoPres
 from orthanc_tw.net.interface import MoveOriginator, Reply
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.store_session import StoreSettings
-from orthanc_tw.net.transcoding import UncompressedTranscoder
+from orthanc_tw.net.transcoding import WorkerTranscoder
+from orthanc_tw.testing.workers import run_here
 from tests.net.fakes import MODALITY, FakePool
 from tests.rest.browsing import Server
 
@@ -59,7 +61,11 @@ class StoreJobTests(SynchronousTestCase):
             self.server.storage,
             self.pool,
             StoreSettings(),
-            UncompressedTranscoder(maybeDeferred),
+            WorkerTranscoder(
+                FileTranscoder(self.server.storage, run_here),
+                maybeDeferred,
+                self.server.storage.new_spool,
+            ),
             self.commitments,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -12,25 +12,33 @@ from orthanc_tw.dicom.attributes import parse_attributes
 from orthanc_tw.dicom.charset import Encoding
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, TransientFailure
 from orthanc_tw.jobs.kinds.retrieve import GET, MOVE, RetrieveKind, retrieve_parameters
-from orthanc_tw.model.errors import OrthancError
+from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.interface import Proposal, Reply
 from tests.net.fakes import EXPLICIT, MODALITY, FakePool
 
 STUDY = 0x0020000D
+CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 class FakeArrivals:
     """`Arrivals` that a test brings in."""
 
     def __init__(self) -> None:
-        self.listening: list[tuple[str, str | None, Callable[[str], object]]] = []
+        self.listening: list[tuple[object, object, Callable[[str], object]]] = []
 
-    def listen(
-        self, *, remote_aet: str, originator_aet: str | None, arrived: Callable[[str], object]
+    def listen_move(
+        self, remote_aet: str, originator_aet: str, arrived: Callable[[str], object]
     ) -> Callable[[], None]:
-        entry = (remote_aet, originator_aet, arrived)
+        return self._listen((remote_aet, originator_aet, arrived))
+
+    def listen_get(
+        self, association_id: int, arrived: Callable[[str], object]
+    ) -> Callable[[], None]:
+        return self._listen((association_id, None, arrived))
+
+    def _listen(self, entry: tuple[object, object, Callable[[str], object]]) -> Callable[[], None]:
         self.listening.append(entry)
         return lambda: self.listening.remove(entry)
 
@@ -42,7 +50,14 @@ class RetrieveTests(SynchronousTestCase):
         """A pool, and what arrives."""
         self.pool = FakePool()
         self.arrivals = FakeArrivals()
+        self.known: Sequence[str] | None = None
         self.context = JobContext("id", "", lambda: None, maybeDeferred)
+
+    async def sop_classes(self, modality: object, query: object) -> Sequence[str]:
+        """What the modality tells."""
+        if self.known is None:
+            raise OrthancError(ErrorCode.NETWORK_PROTOCOL, "refused")
+        return self.known
 
     def job(self, kind: str, cursor: JsonObject | None = None, **more: Any) -> Job:
         """A job that retrieves the studies 1.1 and 1.2."""
@@ -52,7 +67,11 @@ class RetrieveTests(SynchronousTestCase):
             self.arrivals,
             EXPLICIT,
             lambda: Encoding.ASCII,
-            lambda: [Proposal("1.2.840.10008.5.1.4.1.1.2", (EXPLICIT,), scp_role=True)],
+            lambda classes: [
+                [Proposal(uid, (EXPLICIT,), scp_role=True)]
+                for uid in classes or (CT, "1.2.3", "1.2.4")
+            ],
+            self.sop_classes,
         )
         queries = [{STUDY: "1.1"}, {STUDY: "1.2"}]
         parameters = retrieve_parameters(
@@ -85,11 +104,11 @@ class RetrieveTests(SynchronousTestCase):
         self.assertEqual(2, self.pool.given_back)
 
     def test_listening(self) -> None:
-        """A C-MOVE listens for its originator, a C-GET for what comes over its association."""
-        for kind, originator in ((MOVE, "ME"), (GET, None)):
+        """A C-MOVE listens for its originator, a C-GET for what comes over its own association."""
+        for kind, expected in ((MOVE, ("REMOTE", "ME")), (GET, (2, None))):
             self.pool.replies = [Deferred()]
             step = next(iter(self.job(kind).steps()))
-            self.assertEqual(("REMOTE", originator), self.arrivals.listening[-1][:2])
+            self.assertEqual(expected, self.arrivals.listening[-1][:2])
             step.cancel()
             self.failureResultOf(step)
             self.assertEqual([], self.arrivals.listening)
@@ -102,6 +121,53 @@ class RetrieveTests(SynchronousTestCase):
         self.assertEqual(["get", "get"], [asked[0] for asked in self.pool.log])
         self.assertTrue(self.pool.opened[0][1][-1].scp_role)
         self.assertNotIn("TargetAet", job.content())
+
+    def arrive(self, *public_ids: str) -> None:
+        """What comes over the next association."""
+
+        def during(progress: Callable[[Reply], object]) -> None:
+            for public_id in public_ids:
+                self.arrivals.listening[0][2](public_id)
+
+        self.pool.during = during
+
+    def test_get_rounds(self) -> None:
+        """What cannot be sent is asked for over further associations, until all has come."""
+        job = self.job(GET)
+        came = iter((["a"], ["a"], ["b", "a"], []))
+        self.pool.during = lambda progress: [
+            self.arrivals.listening[0][2](public_id) for public_id in next(came)
+        ]
+        self.pool.replies = [
+            Reply(0xB000, completed=1, failed=1, warning=0),
+            Reply(0xA702, completed=0, failed=2, warning=0),
+            Reply(0xB000, completed=1, failed=1, warning=0),
+        ]
+        self.successResultOf(next(iter(job.steps())))
+        content: Any = job.content()
+        self.assertEqual(["a", "b"], content["Details"][0]["ReceivedInstancesIds"])
+        self.assertEqual(0, content["Details"][0]["DimseErrorStatus"])
+        offered = [opened[1][-1].abstract_syntax for opened in self.pool.opened]
+        self.assertEqual([CT, "1.2.3", "1.2.4"], offered)
+        self.assertEqual([], self.arrivals.listening)
+
+    def test_get_rounds_in_vain(self) -> None:
+        """If it never comes, the first response counts."""
+        job = self.job(GET)
+        self.arrive("a")
+        self.pool.replies = [Reply(0xB000, completed=1, failed=1, warning=0)] * 3
+        self.failureResultOf(next(iter(job.steps())), OrthancError)
+        content: Any = job.content()
+        self.assertEqual(0xB000, content["Details"][0]["DimseErrorStatus"])
+        self.assertEqual(3, len(self.pool.opened))
+
+    def test_get_rounds_known(self) -> None:
+        """If the modality tells its SOP classes, they alone are offered."""
+        self.known = ["1.9"]
+        self.pool.replies = [Reply(0xB000, completed=1, failed=1, warning=0)] * 2
+        self.failureResultOf(next(iter(self.job(GET).steps())), OrthancError)
+        offered = [opened[1][-1].abstract_syntax for opened in self.pool.opened]
+        self.assertEqual([CT, "1.9"], offered)
 
     def test_progress(self) -> None:
         """By retrievals, and in each by its sub-operations."""

@@ -259,9 +259,9 @@ class MoveTests(Case):
         self.assertEqual(len(self.responder.replies), 5)
 
     def test_unknown_destination(self) -> None:
-        """A title that no modality has is 0xA801."""
+        """A title that no modality has is 0xC000, as for Orthanc."""
         reply = self.move("NOBODY", QueryRetrieveLevel="PATIENT", PatientID="98890234")
-        self.assertEqual(reply.status, 0xA801)
+        self.assertEqual(reply.status, 0xC000)
         self.assertIn("NOBODY", reply.comment)
 
     def test_nothing(self) -> None:

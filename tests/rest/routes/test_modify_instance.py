@@ -33,10 +33,8 @@ class InstanceModificationTests(SynchronousTestCase):
         index, storage = self.server.index, self.server.storage
         instances = Instances(index, self.server.documents)
         self.written: list[str] = []
-        scratch = self.mktemp()
-        os.mkdir(scratch)
         files = InstanceFiles(storage, self.run_task, ModificationSettings, self.key)
-        dry_run = DryRun(instances, storage, self.run_task, ModificationSettings, self.key, scratch)
+        dry_run = DryRun(instances, storage, self.run_task, ModificationSettings, self.key)
         routes = InstanceModificationRoutes(
             index,
             instances,

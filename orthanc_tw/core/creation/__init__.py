@@ -1,0 +1,1 @@
+"""New instances: from the body of a request to what is stored."""

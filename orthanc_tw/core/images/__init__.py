@@ -1,0 +1,1 @@
+"""Pictures, arrays and raw frames of stored instances."""

@@ -1,0 +1,1 @@
+"""Transcoding of stored files, by worker processes."""

@@ -1,0 +1,1 @@
+"""`orthanc_tw.peers`; ``tests.peers`` has real servers."""
