@@ -20,6 +20,7 @@ from orthanc_tw.net.scu.connect import connector
 from orthanc_tw.net.scu.pool import Associations, PoolSettings
 from orthanc_tw.net.scu.proposals import storage_proposals
 from orthanc_tw.net.slots import Slots
+from orthanc_tw.net.tracing import Trace
 
 
 def send_all(port: int, folders: list[Path]) -> float:
@@ -52,7 +53,7 @@ async def send(reactor: Any, port: int, files: list[InstanceFile]) -> float:
         connector(reactor, lambda: None),
         host,
         clock=reactor,
-        traces=lambda: False,
+        traces=lambda: Trace.OFF,
     )
     proposals = storage_proposals((file.sop_class_uid, file.transfer_syntax) for file in files)
     association = await pool.acquire(RemoteModality("ANY-SCP", "127.0.0.1", port), proposals)

@@ -219,6 +219,7 @@ def _inflated(body: BinaryIO, expected: int) -> Iterator[bytes]:
     """What is in gzip members; one byte more than expected at most, whatever they inflate to."""
     left = expected + 1
     inflater = zlib.decompressobj(_GZIP)
+    is_whole = True  # between two members
     try:
         for read in _read(body):
             data = read
@@ -228,11 +229,14 @@ def _inflated(body: BinaryIO, expected: int) -> Iterator[bytes]:
                 if piece:
                     yield piece
                 data = inflater.unconsumed_tail
-                if inflater.eof:
+                is_whole = inflater.eof
+                if is_whole:
                     data = inflater.unused_data
                     inflater = zlib.decompressobj(_GZIP)
     except zlib.error:
         raise OrthancError(ErrorCode.NETWORK_PROTOCOL, "A bucket is not valid gzip") from None
+    if left and not is_whole:
+        raise OrthancError(ErrorCode.NETWORK_PROTOCOL, "The gzip of a bucket was cut off")
 
 
 def _wrong_size(bucket: Bucket) -> OrthancError:

@@ -22,13 +22,17 @@ from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.interface import AssociationPool, Dataset, Proposal, Reply
 from orthanc_tw.net.modalities import RemoteModality
-from orthanc_tw.net.query.levels import adapted, find_identifier, model_of
+from orthanc_tw.net.query.levels import (
+    SOP_CLASSES_IN_STUDY,
+    STUDY_INSTANCE_UID,
+    adapted,
+    find_identifier,
+    model_of,
+)
 from orthanc_tw.net.scp.echo import VERIFICATION
 from orthanc_tw.net.scp.sop_classes import (
     MODALITY_WORKLIST_FIND,
     PATIENT_ROOT_FIND,
-    SOP_CLASSES_IN_STUDY,
-    STUDY_INSTANCE_UID,
     STUDY_ROOT_FIND,
 )
 

@@ -1,0 +1,189 @@
+"""The accelerator against ``/peers/X/store``: ``python -m benchmarks.transfers [--instances N]``.
+
+On loopback, and between two network namespaces with 50 ms of delay and 1 % of loss, where those may
+be made (root with CAP_NET_ADMIN); skipped, and said so, where not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.data import make_instance
+from benchmarks.servers import OPTIONS, free_port
+
+NETEM = ("delay", "50ms", "loss", "1%")
+
+
+class Host:
+    """A server, in a network namespace or not. Asked with curl, which may enter one."""
+
+    def __init__(self, folder: Path, address: str, namespace: str = "") -> None:
+        self.enter = ("ip", "netns", "exec", namespace) if namespace else ()
+        self.folder = folder
+        folder.mkdir()
+        self.port = free_port()
+        self.url = f"http://{address}:{self.port}/"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, peer: Host) -> None:
+        """Start, and return once it answers."""
+        path = self.folder / "configuration.json"
+        data = str(self.folder / "db")
+        own = {"HttpPort": self.port, "StorageDirectory": data, "IndexDirectory": data}
+        path.write_text(json.dumps({**OPTIONS, **own, "OrthancPeers": {"other": [peer.url]}}))
+        twistd = str(Path(sys.executable).with_name("twistd"))
+        with (self.folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [*self.enter, twistd, "--nodaemon", "--pidfile=", "orthanc", str(path)],
+                stdout=log,
+                stderr=log,
+            )
+        for _ in range(600):
+            if self.ask("GET", "system") is not None:
+                return
+            time.sleep(0.1)
+        raise RuntimeError((self.folder / "log").read_text())
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> Any:
+        """The JSON of an answer, None if there is none."""
+        command = [*self.enter, "curl", "-s", "-X", method, self.url + path]
+        if body is not None:
+            command += ["--data-binary", "@-", "-H", "Expect:"]
+        found = subprocess.run(command, input=body, capture_output=True, check=False).stdout
+        return json.loads(found) if found else None
+
+    def job(self, path: str, value: dict[str, Any]) -> float:
+        """Seconds that a job took, by its own account."""
+        identifier = self.ask("POST", path, json.dumps(value).encode())["ID"]
+        while True:
+            job = self.ask("GET", f"jobs/{identifier}")
+            if job["State"] in ("Success", "Failure"):
+                break
+            time.sleep(0.05)
+        if job["State"] == "Failure":
+            raise RuntimeError(job)
+        return float(job["EffectiveRuntime"])
+
+
+def compare(source: Host, target: Host, instances: int, edge: int) -> tuple[float, float, float]:
+    """Seconds of store, pull and push of the same study."""
+    source.start(target)
+    target.start(source)
+    for number in range(instances):
+        sample = make_instance(1, number % 3, number, edge)
+        (source.folder / f"{number}.dcm").write_bytes(sample.content)
+    config = "\n".join(
+        f'next\nurl = "{source.url}instances"\ndata-binary = "@{source.folder}/{number}.dcm"\n'
+        'output = "/dev/null"'
+        for number in range(instances)
+    )
+    subprocess.run([*source.enter, "curl", "-s", "-K", "-"], input=config.encode(), check=True)
+    (study,) = source.ask("GET", "studies")
+    figures = []
+    query = {"Resources": [{"Level": "Study", "ID": study}], "Peer": "other"}
+    for host, path, value in (
+        (source, "peers/other/store", {"Resources": [study], "Asynchronous": True}),
+        (target, "transfers/pull", {**query, "Compression": "none"}),
+        (source, "transfers/send", {**query, "Compression": "none"}),
+    ):
+        figures.append(host.job(path, value))
+        found = len(target.ask("GET", "instances"))
+        if found != instances:
+            raise RuntimeError(f"{path}: {found} of {instances} instances are there")
+        target.ask("DELETE", f"studies/{study}")
+    return figures[0], figures[1], figures[2]
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def make_network() -> None:
+    """Two namespaces, joined by a pair of interfaces.
+
+    :raises subprocess.CalledProcessError: it is not allowed
+    """
+    for name in ("otw-a", "otw-b"):
+        run("ip", "netns", "add", name)
+    run(
+        "ip",
+        "link",
+        "add",
+        "otw-a0",
+        "netns",
+        "otw-a",
+        "type",
+        "veth",
+        "peer",
+        "otw-b0",
+        "netns",
+        "otw-b",
+    )
+    for name, address in (("otw-a", "10.213.0.1/24"), ("otw-b", "10.213.0.2/24")):
+        run("ip", "-n", name, "addr", "add", address, "dev", f"{name}0")
+        run("ip", "-n", name, "link", "set", f"{name}0", "up")
+        run("ip", "-n", name, "link", "set", "lo", "up")
+    run("tc", "-n", "otw-a", "qdisc", "add", "dev", "otw-a0", "root", "netem", *NETEM)
+
+
+def remove_network() -> None:
+    for name in ("otw-a", "otw-b"):
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
+def show(name: str, figures: Sequence[float]) -> None:
+    store, pull, push = figures
+    print(
+        f"{name}: store {store:.2f} s; pull {pull:.2f} s, {store / pull:.1f} times as fast; "
+        f"push {push:.2f} s, {store / push:.1f} times as fast",
+        flush=True,
+    )
+
+
+def measure(name: str, options: argparse.Namespace, hosts: Sequence[tuple[str, str]]) -> None:
+    folder = Path(tempfile.mkdtemp())
+    pair = [Host(folder / str(n), address, space) for n, (address, space) in enumerate(hosts)]
+    try:
+        show(name, compare(pair[0], pair[1], options.instances, options.edge))
+    finally:
+        for host in pair:
+            host.stop()
+        shutil.rmtree(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.transfers", description=__doc__)
+    parser.add_argument("--instances", type=int, default=1000)
+    parser.add_argument("--edge", type=int, default=48, help="pixels of 16 bits, both ways")
+    options = parser.parse_args()
+    measure("loopback", options, [("127.0.0.1", ""), ("127.0.0.1", "")])
+    try:
+        make_network()
+    except (OSError, subprocess.CalledProcessError) as error:
+        remove_network()
+        reason = getattr(error, "stderr", b"") or str(error).encode()
+        print(f"50 ms, 1 %: skipped, not allowed: {reason.decode().strip()}")
+        return
+    try:
+        measure("50 ms, 1 %", options, [("10.213.0.1", "otw-a"), ("10.213.0.2", "otw-b")])
+    finally:
+        remove_network()
+
+
+if __name__ == "__main__":
+    main()
