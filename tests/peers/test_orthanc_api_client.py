@@ -280,6 +280,8 @@ class ApiClientTests(TestCase):
         self.assertEqual(target.read_bytes(), CT.read_bytes())
         (one,) = client.instances.download_instances([ids["instances"]], str(self.folder))
         self.assertEqual(Path(one.path).read_bytes(), CT.read_bytes())
+        preview = client.series.get_preview_file(ids["series"])
+        self.assertTrue(preview.startswith(b"\x89PNG"))
         for group in ("patients", "studies", "series"):
             resources = getattr(client, group)
             (one,) = resources.download_instances(ids[group], str(self.folder))

@@ -103,8 +103,8 @@ class PyOrthancTests(TestCase):
                 found["id_"] = self.new_query(name)
             elif parameter == "id_" and "_storage_commitment_" in name:
                 found["id_"] = self.new_commitment()
-            elif parameter == "index":
-                found["index"] = "0"
+            elif parameter in ("index", "frame"):
+                found[parameter] = "0"
             elif parameter == "id_":
                 found["id_"] = self.job_id if "_jobs_" in name else "explorer.js"
             elif parameter == "name":

@@ -19,19 +19,20 @@ class CorpusTests(SynchronousTestCase):
     def test_system(self):
         """System and settings of /tools."""
         dicom_echo, lists = set(range(197, 202)), {206, 207, 208, 209}
-        self._check("01-system", SYSTEM, dicom_echo, lists)
+        transfers_as_plugin = {16}
+        self._check("01-system", SYSTEM, dicom_echo, lists, transfers_as_plugin)
 
     def test_configured(self):
         """The same with other options, and what they do to instances."""
-        lua, ingest_transcoding = {10, 11}, set(range(22, 28)) | set(range(35, 41))
-        self._check("02-system-configured", SYSTEM, lua, ingest_transcoding)
+        lua, sizes_of_files = {10, 11}, {*range(23, 28), *range(37, 41)}
+        self._check("02-system-configured", SYSTEM, lua, sizes_of_files)
 
     def test_browsing(self):
         """Lists, resources, relatives, modules."""
         negative_since = {40, 68, 96, 124}
         unknown_tag = {1129, 1130}
-        archive, reconstruct_files = {1153, 1170, 1187}, {1208}
-        self._check("10-browsing", negative_since, unknown_tag, archive, reconstruct_files)
+        archive = {1153, 1170, 1187}
+        self._check("10-browsing", negative_since, unknown_tag, archive)
 
     def test_stable(self):
         """Resources become stable as time goes by."""

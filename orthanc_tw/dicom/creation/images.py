@@ -7,11 +7,12 @@ C.7.6.3. An image comes from a stranger: its size is looked at before its pixels
 from __future__ import annotations
 
 import os
-from typing import Any
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 #: Functions for `WorkerPool.run`.
 DECODE = "orthanc_tw.dicom.creation.images:decode"
@@ -91,6 +92,9 @@ def describe_jpeg(source: str) -> dict[str, Any]:
 
 
 def _opened(source: str, content_type: str) -> Image.Image:
+    # Here, for the server itself imports the names of these functions, and needs no Pillow.
+    from PIL import Image
+
     Image.MAX_IMAGE_PIXELS = None  # the limit below is ours, and tells in bytes
     try:
         image = Image.open(source, formats=[FORMATS[content_type]])

@@ -120,15 +120,15 @@ class TransferRoutes:
         """See `RouteProvider`."""
         yield Route(
             "POST", "/transfers/pull", self.post_pull, "Fetch resources from a peer, by a job",
-            changes_state=False, spec=json_spec(JOB, body=_QUERY),
+            changes_state=False, spec=json_spec(JOB, body=_QUERY, statuses=(404,)),
         )  # fmt: skip
         yield Route(
             "POST", "/transfers/send", self.post_send, "Send resources to a peer, by a job",
-            changes_state=False, spec=json_spec(_SENT, body=_QUERY),
+            changes_state=False, spec=json_spec(_SENT, body=_QUERY, statuses=(404,)),
         )  # fmt: skip
         yield Route(
             "POST", "/transfers/lookup", self.post_lookup, "List the instances of resources",
-            changes_state=False, spec=json_spec(_LOOKUP, body=_RESOURCES),
+            changes_state=False, spec=json_spec(_LOOKUP, body=_RESOURCES, statuses=(404,)),
         )  # fmt: skip
         yield Route(
             "GET", "/transfers/chunks/<public_ids>", self.get_chunks,
