@@ -30,6 +30,11 @@ OPTIONS = {
 }
 
 
+def environment() -> dict[str, str]:
+    """That of a server, which runs from this checkout whether it is installed or not."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+
+
 def free_port() -> int:
     """A TCP port of the loopback interface that nobody listens on now."""
     with socket.socket() as sock:
@@ -122,7 +127,7 @@ class Server:
             stdout=self._log,
             stderr=self._log,
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+            env=environment(),
         )
         wait_until_it_answers(name, self._process, self.port, folder / "log")
         self.start_up_s = time.perf_counter() - started

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import make_instance
-from benchmarks.servers import OPTIONS, free_port
+from benchmarks.servers import OPTIONS, environment, free_port
 
 NETEM = ("delay", "50ms", "loss", "1%")
 
@@ -46,6 +46,7 @@ class Host:
                 [*self.enter, twistd, "--nodaemon", "--pidfile=", "orthanc", str(path)],
                 stdout=log,
                 stderr=log,
+                env=environment(),
             )
         for _ in range(600):
             if self.ask("GET", "system") is not None:
