@@ -267,7 +267,9 @@ class ArchiveJob:
         if self._members[self._next].size_bytes >= self._settings.large_member_bytes:
             await self._write_large(self._members[self._next])
         else:
-            await self._write_window(self._window())
+            # What was transcoded is smaller than it was, and so would be more of a window.
+            end = None if self._transcoding is None else self._prepared
+            await self._write_window(self._window(end))
         if self._is_finished:
             await self._hand_over()
             return None
@@ -291,13 +293,15 @@ class ArchiveJob:
         self._members[self._next : end] = ready
         self._prepared = self._next + len(ready)
 
-    def _window(self) -> list[Member]:
+    def _window(self, end: int | None = None) -> list[Member]:
+        """The members to write next, all before ``end``; none if the next one is large."""
         assert self._members is not None
+        end = self._next + 1024 if end is None else end
         settings = self._settings
         limit = settings.window_bytes if self._target is None else settings.stream_window_bytes
         window: list[Member] = []
         size = 0
-        for member in self._members[self._next : self._next + 1024]:
+        for member in self._members[self._next : end]:
             if member.size_bytes >= settings.large_member_bytes:
                 break
             window.append(member)

@@ -7,6 +7,7 @@ import io
 import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, BinaryIO
 
@@ -208,6 +209,18 @@ class FileTests(ArchiveTestCase):
                 for name in archive.namelist():
                     read = pydicom.dcmread(io.BytesIO(archive.read(name)), force=True)
                     self.assertEqual(read.file_meta.TransferSyntaxUID, syntax)
+
+    def test_transcoding_that_shrinks(self) -> None:
+        """Members that became smaller do not make room in a window for some that wait."""
+        syntax = "1.2.840.10008.1.2.1.99"
+        settings = replace(STEPWISE, large_member_bytes=1_000_000, window_bytes=60_000)
+        job = self.kind(settings=settings).create(
+            self.parameters(Transcode=syntax), None, self.context()
+        )
+        self.finish(job)
+        with zipfile.ZipFile(io.BytesIO(self.read())) as archive:
+            found = [pydicom.dcmread(io.BytesIO(archive.read(n))) for n in archive.namelist()]
+        self.assertEqual([str(one.file_meta.TransferSyntaxUID) for one in found], [syntax] * 7)
 
     def test_what_cannot_be_transcoded_is_left_out(self) -> None:
         """The archive holds the others, and the job names what is missing."""

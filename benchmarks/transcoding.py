@@ -1,0 +1,96 @@
+"""Transcoding of a study into a ZIP: ``python -m benchmarks.transcoding``.
+
+Slices a second of ``/tools/create-archive`` with ``Transcode``. Orthanc has no encoder for JPEG-LS
+and JPEG 2000 of its own: it gets the GDCM plugin (Debian's package orthanc-gdcm) if that is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import tempfile
+import time
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.client import Connection
+from benchmarks.data import Sample, make_series
+from benchmarks.servers import Server, start_ours, start_reference
+from benchmarks.workloads import Bench, Scale
+from orthanc_tw.dicom.meta_header import read_meta_header
+
+STUDY = 995_000
+SYNTAXES = {
+    "JPEG-LS": "1.2.840.10008.1.2.4.80",
+    "JPEG 2000": "1.2.840.10008.1.2.4.90",
+    "JPEG lossless": "1.2.840.10008.1.2.4.70",
+}
+PLUGINS = Path("/usr/share/orthanc/plugins")
+
+
+def transcode(port: int, study: str, syntax: str, instances: int) -> float | None:
+    """Slices a second, None if the server leaves them in another syntax."""
+    connection = Connection(port)
+    started = time.perf_counter()
+    body = json.dumps({"Resources": [study], "Transcode": syntax}).encode()
+    data = connection.request("POST", "/tools/create-archive", body)
+    elapsed = time.perf_counter() - started
+    connection.close()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".dcm")]
+        found = {read_meta_header(archive.read(name)[:4096]).transfer_syntax for name in names}
+    if found != {syntax}:
+        return None
+    if len(names) != instances:
+        raise RuntimeError(f"{len(names)} slices of {instances} are in the archive")
+    return instances / elapsed
+
+
+def main() -> None:
+    """Print slices a second of each server and syntax, the median of the rounds."""
+    parser = argparse.ArgumentParser(prog="benchmarks.transcoding", description=__doc__)
+    parser.add_argument("--instances", type=int, default=250)
+    parser.add_argument("--pixels", type=int, default=512, help="rows and columns of a slice")
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    samples = make_series(STUDY, options.instances, options.pixels)
+    plugins = [str(path) for path in PLUGINS.glob("libOrthancGdcm*.so*")][:1]
+    with tempfile.TemporaryDirectory() as folder:
+        servers = [
+            start_ours(Path(folder) / "ours"),
+            start_reference(Path(folder) / "reference", options={"Plugins": plugins}),
+        ]
+        try:
+            measure([server for server in servers if server], samples, options.rounds)
+        finally:
+            for server in servers:
+                if server is not None:
+                    server.stop()
+
+
+def measure(servers: list[Server], samples: Sequence[Sample], rounds: int) -> None:
+    """Both servers one after the other, syntax by syntax."""
+    studies = {}
+    for server in servers:
+        bench = Bench(server, Scale())
+        bench.upload(samples, 4)
+        bench.learn()
+        (studies[server.name],) = bench.studies
+    for name, syntax in SYNTAXES.items():
+        rates: dict[str, float] = {}
+        for server in servers:
+            study = studies[server.name]
+            runs = [transcode(server.port, study, syntax, len(samples)) for _ in range(rounds)]
+            done = [rate for rate in runs if rate is not None]
+            rates[server.name] = statistics.median(done) if done else 0.0
+        ours, *others = rates.values()
+        ratio = f", ratio {ours / others[0]:.2f}" if others and others[0] else ""
+        shown = ", ".join(f"{who} {rate:.1f}/s" for who, rate in rates.items())
+        print(f"{name}: {shown}{ratio}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
