@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from orthanc_tw.app import settings
-from orthanc_tw.app.parts import route_providers
+from orthanc_tw.app.routes import RouteParts, route_providers
 from orthanc_tw.config import load
 from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.model.json_types import JsonObject
@@ -30,28 +31,13 @@ def openapi_document() -> JsonObject:
     """
     configuration = load((), {})
     absent: Any = _Absent()
-    providers = route_providers(
-        configuration,
-        reactor=absent,
-        main_tags=settings.main_tags(configuration),
-        database_uuid="",
-        index=absent,
-        storage=absent,
-        in_thread=absent,
-        metrics=absent,
-        runtime=settings.runtime(configuration),
-        store=absent,
-        engine=absent,
-        streamer=absent,
-        events=JobEventsRoutes(absent, absent, absent),
-        reset=absent,
-        shutdown=absent,
-        log_levels=LogLevels(),
-        modification=absent,
-        client=absent,
-        peers=absent,
-        transfers=absent,
-        transcoder=absent,
-        ingest=absent,
-    )
+    parts: dict[str, Any] = dict.fromkeys((field.name for field in fields(RouteParts)), absent)
+    parts |= {
+        "main_tags": settings.main_tags(configuration),
+        "database_uuid": "",
+        "runtime": settings.runtime(configuration),
+        "events": JobEventsRoutes(absent, absent, absent),
+        "log_levels": LogLevels(),
+    }
+    providers = route_providers(configuration, RouteParts(**parts))
     return document(route for provider in providers for route in provider.routes())

@@ -30,8 +30,8 @@ from orthanc_tw.net.scu.proposals import storage_proposals
 from orthanc_tw.net.tracing import Trace
 from orthanc_tw.testing.memory_index import MemoryIndex
 from orthanc_tw.testing.memory_storage import MemoryStorage
+from tests.net.messages import FIND, GET, INSTANCE, VERIFICATION, Handler, message
 from tests.net.support import CT, EXPLICIT, IMPLICIT, Rig, Wire, instance_store, lose
-from tests.net.test_acceptor import FIND, GET, INSTANCE, VERIFICATION, Handler, message
 
 MODALITY = RemoteModality("ORTHANC", "host", 104)
 ECHO = (Proposal(VERIFICATION, (IMPLICIT,)),)

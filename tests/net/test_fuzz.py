@@ -11,8 +11,7 @@ from orthanc_tw.net.machine import State
 from orthanc_tw.net.upper_layer import UpperLayer
 from orthanc_tw.testing.memory_index import MemoryIndex
 from orthanc_tw.testing.memory_storage import MemoryStorage
-from tests.net.support import CT, Rig, instance_store, lose
-from tests.net.test_acceptor import (
+from tests.net.messages import (
     FIND,
     INSTANCE,
     VERIFICATION,
@@ -24,6 +23,7 @@ from tests.net.test_acceptor import (
     request,
     store,
 )
+from tests.net.support import CT, Rig, instance_store, lose
 
 # Well-formed pieces, so that the fuzzer gets beyond the first PDU.
 PIECES = (

@@ -10,8 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from orthanc_tw.net.datasets import encoder
 from orthanc_tw.net.interface import Command, Proposal, Reply, Service
 from orthanc_tw.net.tracing import Trace, shown
+from tests.net.messages import FIND, Handler
 from tests.net.support import IMPLICIT, Rig
-from tests.net.test_acceptor import FIND, Handler
 from tests.net.test_association import MODALITY, Net
 
 

@@ -1,22 +1,17 @@
-"""C-FIND, C-MOVE, C-GET, worklists and storage commitment, asked by other implementations."""
+"""C-FIND, C-MOVE, C-GET and storage commitment, asked by pynetdicom."""
 
 from __future__ import annotations
 
-import atexit
 import shutil
 import subprocess
 import tempfile
 import time
 import unittest
-import warnings
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pydicom import dcmread
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     PatientRootQueryRetrieveInformationModelFind,
@@ -27,184 +22,18 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from tests.peers.dicom_peers import (
-    ORTHANC,
     TEST_FILES,
-    Instance,
-    ReferenceOrthanc,
-    dataset_of,
     dcmtk,
     dicom_server,
     get_json,
     stored_instances,
     upload,
-    upload_all,
     wait_until,
 )
 from tests.peers.process import OrthancProcess, free_port
+from tests.peers.query_retrieve import Case, even, identifier
 
-PETER = "98890234"
 STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
-
-
-UNLOVED = ("1.9.999.999.99.9.9999.9999.20030818153516", "1.2.840.10008.1.2.5")
-
-
-def even(instance: Instance) -> bytes:
-    """A data set as it is on the wire: a deflated one is padded (PS3.5 A.5)."""
-    return instance.dataset + bytes(len(instance.dataset) % 2)
-
-
-def identifier(**values: Any) -> Dataset:
-    """A data set of these keywords."""
-    made = Dataset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for keyword, value in values.items():
-            setattr(made, keyword, value)
-    return made
-
-
-def write_worklist(folder: Path, name: str, modality: str) -> None:
-    """A worklist file."""
-    item = identifier(
-        SpecificCharacterSet="ISO_IR 192",
-        PatientName=name,
-        PatientID=name,
-        ScheduledProcedureStepSequence=[identifier(Modality=modality)],
-    )
-    item.file_meta = FileMetaDataset()
-    item.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    item.file_meta.MediaStorageSOPClassUID = "1.2.276.0.7230010.3.1.0.1"
-    item.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    item.save_as(folder / f"{name}.wl", enforce_file_format=True)
-
-
-class Shared(NamedTuple):
-    """A server with every test file, for all tests of this module: it takes a while to fill."""
-
-    server: OrthancProcess
-    instances: list[Instance]
-    port: int
-    sink_port: int
-    folder: Path
-
-
-@cache
-def shared() -> Shared:
-    """Start it; it is ended with the process, since trial knows no fixtures of classes."""
-    folder = Path(tempfile.mkdtemp(prefix="orthanc-tw-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    write_worklist(folder, "Doe^John", "CT")
-    write_worklist(folder, "Roe^Jane", "MR")
-    port, sink_port = free_port(), free_port()
-    server = dicom_server(
-        port,
-        DicomModalities={
-            "sink": ["SINK", "127.0.0.1", sink_port],
-            "nobody": ["NOBODY", "127.0.0.1", free_port()],
-        },
-        Worklists={"Enable": True, "Database": str(folder)},
-    )
-    atexit.register(server.destroy)
-    upload_all(server.url)
-    return Shared(server, list(stored_instances(server.url)), port, sink_port, folder)
-
-
-class Case(unittest.TestCase):
-    """Tests with that server."""
-
-    def setUp(self) -> None:
-        """Have it."""
-        self.server, self.instances, self.port, self.sink_port, self.folder = shared()
-
-    def studies(self) -> list[str]:
-        """UIDs of all studies."""
-        return sorted({instance.study_uid for instance in self.instances})
-
-
-@unittest.skipUnless(dcmtk("findscu"), "peer missing: DCMTK")
-class DcmtkTests(Case):
-    """DCMTK's tools."""
-
-    def run_tool(self, name: str, *arguments: str) -> str:
-        """What a tool prints."""
-        path = dcmtk(name)
-        assert path is not None
-        done = subprocess.run(
-            [path, *arguments[:-1], "127.0.0.1", str(self.port), *arguments[-1].split("|")],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=120,
-            check=False,
-            cwd=self.folder,
-        )
-        return done.stdout + done.stderr
-
-    def test_find(self) -> None:
-        """Findscu finds, at every level and in both models."""
-        for option, level, count in (
-            ("-P", "PATIENT", 1),
-            ("-S", "STUDY", 4),
-            ("-P", "SERIES", 9),
-            ("-S", "IMAGE", 24),
-        ):
-            keys = f"-k|QueryRetrieveLevel={level}|-k|PatientID={PETER}|-k|PatientName"
-            output = self.run_tool("findscu", "-v", option, keys)
-            self.assertEqual(output.count("Find Response: "), count, output)
-            self.assertIn("Received Final Find Response (Success)", output)
-
-    def test_find_implicit(self) -> None:
-        """A peer that knows implicit VR only is answered in it."""
-        keys = f"-k|QueryRetrieveLevel=STUDY|-k|PatientID={PETER}|-k|PatientName"
-        output = self.run_tool("findscu", "-v", "-xi", "-S", keys)
-        self.assertEqual(output.count("(0010,0010) PN [Doe^Peter ]"), 4, output)
-
-    def test_worklist(self) -> None:
-        """Findscu finds worklist items by an attribute of a sequence."""
-        keys = "-k|PatientName|-k|(0040,0100)[0].Modality=MR"
-        output = self.run_tool("findscu", "-v", "-W", keys)
-        self.assertEqual(output.count("Find Response: "), 1, output)
-        self.assertIn("[Roe^Jane]", output)
-
-    def test_cancel(self) -> None:
-        """Findscu that cancels after two answers is told so."""
-        keys = "-k|QueryRetrieveLevel=IMAGE|-k|SOPInstanceUID"
-        output = self.run_tool("findscu", "-v", "-S", "--cancel", "2", keys)
-        self.assertIn("Final Find Response", output)
-
-    @unittest.skipUnless(dcmtk("movescu"), "peer missing: movescu")
-    def test_move(self) -> None:
-        """Movescu receives every instance of a patient, as it is stored."""
-        with tempfile.TemporaryDirectory() as folder:
-            keys = f"-k|QueryRetrieveLevel=PATIENT|-k|PatientID={PETER}"
-            port = str(self.sink_port)
-            output = self.run_tool(
-                "movescu", "-v", "-P", "-aet", "SINK", "-aem", "SINK", "+xa", "+P", port,
-                "-od", folder, keys,
-            )  # fmt: skip
-            self.assertIn("Received Final Move Response (Success)", output)
-            received = [dataset_of(path.read_bytes()) for path in Path(folder).iterdir()]
-        self.assertEqual(len(received), 24)
-
-    @unittest.skipUnless(dcmtk("movescu"), "peer missing: movescu")
-    def test_move_to_nobody(self) -> None:
-        """A destination that is not known, and one where nobody is."""
-        keys = f"-k|QueryRetrieveLevel=PATIENT|-k|PatientID={PETER}"
-        output = self.run_tool("movescu", "-v", "-P", "-aem", "UNKNOWN", keys)
-        self.assertIn("UnableToProcess", output)
-        output = self.run_tool("movescu", "-v", "-P", "-aem", "NOBODY", keys)
-        self.assertIn("OutOfResourcesSubOperations", output.replace(" ", ""))
-
-    @unittest.skipUnless(dcmtk("getscu"), "peer missing: getscu")
-    def test_get(self) -> None:
-        """Getscu receives every instance of a patient."""
-        with tempfile.TemporaryDirectory() as folder:
-            keys = f"-k|QueryRetrieveLevel=PATIENT|-k|PatientID={PETER}"
-            output = self.run_tool("getscu", "-v", "-P", "-od", folder, keys)
-            received = {str(dcmread(path).SOPInstanceUID) for path in Path(folder).iterdir()}
-        self.assertIn("Number of Completed Suboperations : 24", output)
-        self.assertEqual(len(received), 24)
 
 
 class PynetdicomTests(Case):
@@ -476,54 +305,3 @@ class PermissionTests(unittest.TestCase):
                 self.assertEqual(status.Status, expected, title)
         finally:
             server.destroy()
-
-
-@unittest.skipUnless(ORTHANC, "peer missing: Orthanc")
-class OrthancTests(Case):
-    """Orthanc itself as SCU: its REST API drives queries, retrievals, storage commitment."""
-
-    def setUp(self) -> None:
-        """Start it; it is the modality "sink" of the server."""
-        super().setUp()
-        ours = {"ours": ["OURS", "127.0.0.1", self.port]}
-        self.orthanc = ReferenceOrthanc("SINK", self.sink_port, ours)
-        self.addCleanup(self.orthanc.destroy)
-        self.url = f"{self.orthanc.url}/modalities/ours"
-
-    def test_query_retrieve(self) -> None:
-        """All studies are found and retrieved by C-MOVE."""
-        query = get_json(f"{self.url}/query", {"Level": "Study", "Query": {"PatientID": ""}})
-        answers = get_json(f"{self.orthanc.url}{query['Path']}/answers")
-        self.assertEqual(len(answers), len(get_json(f"{self.server.url}/studies")))
-        get_json(
-            f"{self.orthanc.url}{query['Path']}/retrieve",
-            {"TargetAet": "SINK", "Synchronous": True, "Permissive": True},
-        )
-        # It writes data sets anew when it receives them: their bytes are its own.
-        arrived = sorted(i.sop_instance_uid for i in stored_instances(self.orthanc.url))
-        expected = sorted(
-            i.sop_instance_uid
-            for i in self.instances
-            # Orthanc 1.10.1 takes this one over HTTP, and answers C-STORE with 0xC000.
-            if (i.sop_instance_uid, i.transfer_syntax) != UNLOVED
-        )
-        self.assertEqual(arrived, expected)
-
-    def test_storage_commitment(self) -> None:
-        """A study that was sent is committed; one that was not is not."""
-        path = TEST_FILES / "CT_small.dcm"
-        other = dcmread(path)
-        other.SOPInstanceUID = other.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
-        changed = self.folder / "changed.dcm"
-        other.save_as(changed)
-        for content, status in ((path, "Success"), (changed, "Failure")):
-            public_id = upload(self.orthanc.url, content.read_bytes())["ID"]
-            asked = get_json(f"{self.url}/storage-commitment", {"Resources": [public_id]})
-            report = wait_until(
-                lambda path=asked["Path"]: _ended(get_json(f"{self.orthanc.url}{path}"))
-            )
-            self.assertEqual(report["Status"], status)
-
-
-def _ended(report: Any) -> Any:
-    return report if report["Status"] != "Pending" else None
