@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,18 @@ class OrthancProcess:
                 return job
             time.sleep(0.02)
         raise RuntimeError(f"job {job_id} does not end")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Until a peer has done something: there is nothing to be notified by."""
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it does not happen")
+
+
+def is_open(port: int) -> bool:
+    """Whether somebody listens."""
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0

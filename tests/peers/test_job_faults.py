@@ -26,7 +26,7 @@ from tests.peers.job_workloads import (
     Workload,
     study_content,
 )
-from tests.peers.process import OrthancProcess, free_port
+from tests.peers.process import OrthancProcess, free_port, is_open, wait_for
 
 JOBS = 20
 SEED = 20261122
@@ -151,6 +151,7 @@ class JobFaultTests(unittest.TestCase):
         )
         self.addCleanup(peer.wait)
         self.addCleanup(peer.kill)
+        wait_for(lambda: is_open(self.port))
 
     def start(self) -> Run:
         server = OrthancProcess(

@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 import unittest
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[at
 from pyorthanc import Orthanc
 
 from orthanc_tw.dicom.meta_header import read_meta_header
-from tests.peers.process import OrthancProcess, free_port
+from tests.peers.process import OrthancProcess, free_port, is_open, wait_for
 
 DATA = Path(pydicom.__file__).parent / "data" / "test_files"
 #: Orthanc sends them by C-GET as they are: an association has one context for a SOP class.
@@ -46,21 +44,6 @@ def dataset(content: bytes) -> pydicom.Dataset:
     if 0xFFFCFFFC in found:
         del found[0xFFFCFFFC]
     return pydicom.Dataset(found)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Until a peer has done something: there is nothing to be notified by."""
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it does not happen")
-
-
-def is_open(port: int) -> bool:
-    """Whether somebody listens."""
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Case(unittest.TestCase):

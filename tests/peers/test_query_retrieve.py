@@ -30,7 +30,7 @@ from tests.peers.dicom_peers import (
     upload,
     wait_until,
 )
-from tests.peers.process import OrthancProcess, free_port
+from tests.peers.process import OrthancProcess, free_port, is_open, wait_for
 from tests.peers.query_retrieve import Case, even, identifier
 
 STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
@@ -254,6 +254,7 @@ class AsynchronousTests(unittest.TestCase):
         sink = subprocess.Popen([path, "+xa", "+B", "-od", str(folder), str(sink_port)], cwd=folder)
         self.addCleanup(sink.wait)
         self.addCleanup(sink.terminate)
+        wait_for(lambda: is_open(sink_port))
         entity = AE("SINK")
         entity.add_requested_context(StudyRootQueryRetrieveInformationModelMove)
         association = entity.associate("127.0.0.1", port)
