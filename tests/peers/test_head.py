@@ -19,7 +19,7 @@ KNOWN = {"name": "mine", "label": "urgent", "frame": "0", "tag": "PatientName"}
 VARYING = {"date", "transfer-encoding"}
 # Their bodies do: numbers, times, new identifiers.
 COUNTING = re.compile(
-    r"/(statistics|metrics-prometheus|generate-uid|now|now-local|changes|status|job_id})$"
+    r"/(statistics|metrics-prometheus|generate-uid|now|now-local|changes|status|{job_id})$"
 )
 
 
