@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from orthanc_tw.dicom.images.image_file import ImageFile
-from orthanc_tw.dicom.images.rendering import NOT_FOR_IT, read_frame, rescale
+from orthanc_tw.dicom.images.rendering import read_frame, rescale
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: The name in the ZIP, that of `numpy.savez` but for a suffix.
 _MEMBER = "arr_0"
 _ROWS_AT_ONCE = 64
+
+#: Details of the refusal of an image.
+DEEP_COLOURS = "Colours of more than 8 bits are not written as numbers"
 
 
 def numbers(image: ImageFile, index: int, *, rescaled: bool) -> Samples:
@@ -35,7 +38,7 @@ def numbers(image: ImageFile, index: int, *, rescaled: bool) -> Samples:
     frame = read_frame(image, index)
     if frame.is_colour:
         if frame.samples.dtype.itemsize != 1:
-            raise OrthancError(ErrorCode.NOT_IMPLEMENTED, NOT_FOR_IT)
+            raise OrthancError(ErrorCode.NOT_IMPLEMENTED, DEEP_COLOURS)
         return frame.samples
     samples = frame.samples
     if rescaled:

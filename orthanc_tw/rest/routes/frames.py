@@ -15,6 +15,7 @@ from twisted.web.server import Request
 from orthanc_tw.core.images.frames import Frames, InThread
 from orthanc_tw.core.images.series import slices_of_series
 from orthanc_tw.core.instances import Instances
+from orthanc_tw.dicom.images.arrays import DEEP_COLOURS
 from orthanc_tw.dicom.images.image_file import NO_PIXELS
 from orthanc_tw.dicom.images.rendering import NOT_FOR_IT
 from orthanc_tw.index.gateway import Attachment, Index
@@ -50,7 +51,7 @@ _MATLAB = Spec(content={TEXT: STRING}, statuses=(404, 500))
 _RAW = Spec(content={BYTES: BINARY, "image/jpeg": BINARY, "image/jp2": BINARY}, statuses=(400, 404))
 _RAW_GZ = Spec(content={"application/gzip": BINARY}, statuses=(400, 404))
 
-#: What Orthanc answers 500 without details for.
+#: What Orthanc answers 500 for, without details but for one of them.
 _MATLAB_ERRORS = frozenset(
     (
         ErrorCode.BAD_FILE_FORMAT,
@@ -159,7 +160,8 @@ class FrameRoutes:
             path = await self._frames.matlab(file, _index(frame))
         except OrthancError as error:
             if error.code in _MATLAB_ERRORS:
-                raise OrthancError(ErrorCode.NOT_IMPLEMENTED) from None
+                details = DEEP_COLOURS if error.details == DEEP_COLOURS else None
+                raise OrthancError(ErrorCode.NOT_IMPLEMENTED, details) from None
             raise
         return await self._send(request, path, b"text/plain")
 
