@@ -134,6 +134,7 @@ class Run:
         self.context.cancelled = True
         if self._asked is None or _WEIGHT[ending] > _WEIGHT[self._asked]:
             self._asked = ending
+            self.context.will_resume = ending is not Ending.CANCELLED
 
     def advance(self) -> Steps:
         """The steps and then the cleaning up, for a Cooperator; yields nothing that fails."""

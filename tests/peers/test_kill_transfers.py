@@ -148,9 +148,7 @@ class KillTransferTests(unittest.TestCase):
         since, found = 0, Counter[str]()
         while True:
             page = self.target.json("GET", f"/changes?since={since}&limit=1000")
-            found.update(
-                one["ID"] for one in page["Changes"] if one["ChangeType"] == "NewInstance"
-            )
+            found.update(one["ID"] for one in page["Changes"] if one["ChangeType"] == "NewInstance")
             if page["Done"]:
                 return dict(found)
             since = page["Last"]
