@@ -5,6 +5,7 @@ Buckets go to the folder of the job, so that it goes on where it was after a pau
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,19 +14,27 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin
-from orthanc_tw.core.transfers.buckets import TransferInstance, make_buckets, parse_instances
+from orthanc_tw.core.transfers.buckets import (
+    Bucket,
+    TransferInstance,
+    make_buckets,
+    parse_instances,
+)
 from orthanc_tw.core.transfers.commit import CommitInterrupted, TransferCommitter
 from orthanc_tw.core.transfers.reception import Reception
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult
 from orthanc_tw.jobs.kinds.transfer_job import TransferJob, TransferKind
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.registries import RequestOrigin
+from orthanc_tw.peers.client import json_of
 from orthanc_tw.peers.errors import PeerAnswerError
 from orthanc_tw.storage.interface import Storage
 from orthanc_tw.storage.spool import MEMORY_BYTES, FileSpool
 
 PULL_TRANSFER = "PullTransfer"
+#: Of a list of instances: about 150 bytes each.
+_MAXIMUM_LOOKUP_BYTES = 256 * 1024 * 1024
 #: What gzip may add to bytes that cannot be compressed, at most and by far.
 _GZIP_SLACK = 64 * 1024
 
@@ -109,11 +118,20 @@ class PullTransferJob(TransferJob):
             return CHECKPOINT
         network = self._network
         peer = network.peer(self._query.peer)
-        resources = [resource.to_json() for resource in self._query.resources]
-        answer = await network.insist(
-            lambda: network.client.post_json(peer, "transfers/lookup", list(resources)),
+        body = json.dumps([resource.to_json() for resource in self._query.resources]).encode()
+        found = await network.insist(
+            lambda: network.client.request(
+                peer,
+                "POST",
+                "transfers/lookup",
+                body=body,
+                headers={"Content-Type": "application/json"},
+                maximum_bytes=_MAXIMUM_LOOKUP_BYTES,
+            ),
             is_opening=True,
         )
+        # A patient may have a hundred thousand instances.
+        answer = await self._context.in_thread(json_of, peer, found)
         if not isinstance(answer, dict) or "Instances" not in answer:
             raise PeerAnswerError(peer.name, "it has answered no list of instances")
         if self._query.originator and answer.get("Originator") != self._query.originator:
@@ -122,8 +140,9 @@ class PullTransferJob(TransferJob):
                 f"Peer {peer.name}: it is not the server that has asked for this transfer: "
                 "is RemoteSelf right in its configuration of this server?",
             )
-        instances = parse_instances(answer["Instances"])
-        buckets = list(make_buckets(instances, network.settings.bucket_bytes))
+        instances, buckets = await self._context.in_thread(
+            _planned, answer["Instances"], network.settings.bucket_bytes
+        )
         await self._context.in_thread(self._context.make_folder)
         self._reception = await self._context.in_thread(
             Reception.create, folder, instances, buckets, sync=False
@@ -183,6 +202,13 @@ class PullTransferJob(TransferJob):
         except CommitInterrupted:
             # The engine is stopping too, and has asked this job to.
             return
+
+
+def _planned(
+    value: JsonValue, bucket_bytes: int
+) -> tuple[Sequence[TransferInstance], Sequence[Bucket]]:
+    instances = parse_instances(value)
+    return instances, list(make_buckets(instances, bucket_bytes))
 
 
 def _write(reception: Reception, number: int, spool: FileSpool, compressed: bool) -> None:

@@ -124,7 +124,9 @@ class PushTransferJob(TransferJob):
 
     async def _new_plan(self) -> tuple[Sequence[TransferInstance], Sequence[Bucket]]:
         instances = await self._kind.lookup.instances(self._query.resources)
-        buckets = list(make_buckets(instances, self._network.settings.bucket_bytes))
+        buckets = await self._context.in_thread(
+            _buckets, instances, self._network.settings.bucket_bytes
+        )
         await self._context.in_thread(self._context.make_folder)
         try:
             await self._context.in_thread(write_plan, self._context.folder, instances, buckets)
@@ -243,6 +245,10 @@ class PushTransferJob(TransferJob):
         self._low = self._sent_bytes = 0
         self._above.clear()
         return CHECKPOINT
+
+
+def _buckets(instances: Sequence[TransferInstance], bucket_bytes: int) -> list[Bucket]:
+    return list(make_buckets(instances, bucket_bytes))
 
 
 def _announcement(

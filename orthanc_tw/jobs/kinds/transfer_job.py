@@ -114,7 +114,6 @@ class TransferJob(ABC):
     def content(self) -> JsonObject:
         """As the plugin tells it."""
         instances = self._instances()
-        total = sum(one.size_bytes for one in instances)
         parameters = self._parameters
         content: JsonObject = {
             name: parameters[name] for name in ("Resources", "Peer", "Compression")
@@ -122,7 +121,7 @@ class TransferJob(ABC):
         content.update(
             {
                 "TotalInstances": len(instances),
-                "TotalSizeMB": total // _MB,
+                "TotalSizeMB": self._size_bytes() // _MB,
                 self.MOVED: self._moved_bytes() // _MB,
                 "CompletedHttpQueries": self._traffic.queries,
                 "NetworkSpeedKBs": self._traffic.speed_kbs,

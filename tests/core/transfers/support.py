@@ -71,6 +71,7 @@ class MemoryPeerClient:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
+        maximum_bytes: int = 0,
     ) -> PeerAnswer:
         self.asked.append((method, path.partition("?")[0]))
         self.timeouts_s[path.rpartition("/")[2]] = timeout_s
