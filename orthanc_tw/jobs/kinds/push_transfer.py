@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
+from urllib.parse import quote
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -179,7 +180,8 @@ class PushTransferJob:
         identifier = value.get("ID") if isinstance(value, dict) else None
         if not isinstance(identifier, str) or not identifier:
             raise PeerAnswerError(peer.name, "it has answered no push transaction")
-        self._transaction = identifier
+        # It goes into paths: what a peer sends is no path.
+        self._transaction = quote(identifier, safe="")
         self._cookie = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
         self._begun += 1
         self._is_lost = False

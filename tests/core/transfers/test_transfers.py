@@ -183,7 +183,7 @@ class TransferTests(SynchronousTestCase):
         for number in range(3):
             self.target.site.ask("PUT", f"{path}/{number}", content)
         answer = self.target.site.ask("POST", f"{path}/commit", b"{}")
-        self.assertEqual((500, 20), (answer.status, answer.json()["OrthancStatus"]))
+        self.assertEqual((400, 20), (answer.status, answer.json()["OrthancStatus"]))
         self.assertEqual([], self.target.instances())
         self.assertEqual(404, self.target.site.ask("PUT", f"{path}/nope", b"x").status)
         self.assertEqual(404, self.target.site.ask("PUT", f"{path}/3", b"x").status)
@@ -220,6 +220,8 @@ class TransferTests(SynchronousTestCase):
             ({"Compression": "zip"}, "Compression"),
             ({"Buckets": {}}, "Buckets"),
             ({"Instances": [{"ID": "x"}]}, "Instances.MD5"),
+            ({"Instances": [{"ID": "x", "MD5": "x" * 32}]}, "Instances.MD5"),
+            ({"Instances": [{"ID": "../x", "MD5": "0" * 32}]}, "Instances.ID"),
         ):
             answer = self.announce(**fields)
             self.assertEqual(400, answer.status)
