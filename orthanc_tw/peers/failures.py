@@ -74,6 +74,8 @@ def status_error(peer: OrthancPeer, url: str, status: int, body: bytes) -> PeerS
             peer.name, f"it has no room: HTTP status {status} while accessing {url}{said}",
             status, body,
         )  # fmt: skip
+    if status == 407:
+        said = ": the proxy asks for a user name and a password"
     if 300 <= status < 400:
         said = ": redirections are not followed, name the URL that it redirects to"
     return PeerStatusError(
