@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 from urllib.parse import quote
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -260,6 +260,11 @@ class PushTransferJob:
             return await step
         except TransientFailure:
             raise  # the job may be tried again
+        except CancelledError:
+            # A server that stops goes on with the same transaction.
+            if self._context.is_final:
+                await self._discard()
+            raise
         except BaseException:
             await self._discard()
             raise

@@ -210,7 +210,7 @@ class TransferRoutes:
             headers.setRawHeaders(b"etag", [tag])
         # What an identifier stands for may be overwritten: a cache has to ask again.
         headers.setRawHeaders(b"cache-control", [b"private, no-cache"])
-        if tag is not None and tag in _tags(request):
+        if tag is not None and not {tag, b"*"}.isdisjoint(_tags(request)):
             source.close()
             return bare(request, 304)
         reader: Concatenation | GzipReader = source
