@@ -242,6 +242,7 @@ def route_providers(configuration: Configuration, parts: RouteParts) -> Sequence
             parts.transfers,
             parts.engine,
             parts.in_thread,
+            exports=parts.peers.services.exports,
             read_only=configuration.boolean("ReadOnly"),
         ),
     ]

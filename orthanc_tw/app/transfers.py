@@ -33,6 +33,7 @@ from orthanc_tw.peers.registry import PeerRegistry
 from orthanc_tw.rest.http import RouteProvider
 from orthanc_tw.rest.routes.push_transactions import PushTransactionRoutes
 from orthanc_tw.rest.routes.transfers import TransferRoutes
+from orthanc_tw.rest.store_request import ExportLogger
 from orthanc_tw.storage.interface import Storage
 
 FOLDER = "transfers"
@@ -137,6 +138,7 @@ def transfer_routes(
     engine: JobsEngine,
     in_thread: Callable[..., Deferred[Any]],
     *,
+    exports: ExportLogger | None,
     read_only: bool,
 ) -> Sequence[RouteProvider]:
     """The routes; a server that is read-only takes no pushes."""
@@ -152,6 +154,7 @@ def transfer_routes(
             originator=str(uuid.uuid4()),
             connectivity_timeout_s=transfers.connectivity_timeout_s,
             read_only=read_only,
+            exports=exports,
         )
     ]
     if not read_only:

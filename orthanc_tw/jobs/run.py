@@ -117,6 +117,7 @@ class Run:
 
     def ask_cancel(self) -> None:
         """End now: the step under way is cancelled."""
+        self.context.is_final = True
         self._ask(Ending.CANCELLED)
         self.interrupt()
 
@@ -134,7 +135,6 @@ class Run:
         self.context.cancelled = True
         if self._asked is None or _WEIGHT[ending] > _WEIGHT[self._asked]:
             self._asked = ending
-            self.context.will_resume = ending is not Ending.CANCELLED
 
     def advance(self) -> Steps:
         """The steps and then the cleaning up, for a Cooperator; yields nothing that fails."""

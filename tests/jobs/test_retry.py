@@ -189,12 +189,12 @@ class InterruptionTests(SynchronousTestCase):
         bench.pump.run()
         self.assertEqual(bench.state(patient), "Paused")
 
-    def test_will_resume(self) -> None:
+    def test_is_final(self) -> None:
         """A step that is cancelled can tell a pause, and the stop of the server, from the end."""
 
         def waits(job: ScriptedJob) -> Iterator[Any]:
             job.context.pause_interrupts = True
-            yield Deferred(lambda _: found.append(job.context.will_resume))
+            yield Deferred(lambda _: found.append(job.context.is_final))
 
         found: list[bool] = []
         bench = Bench(self.mktemp(), Scripted(waits))
@@ -205,7 +205,7 @@ class InterruptionTests(SynchronousTestCase):
         stopping = bench.stop()
         bench.advance(60)
         self.successResultOf(stopping)
-        self.assertEqual([True, False, True], found)
+        self.assertEqual([False, True, False], found)
 
 
 class ConfigurationTests(SynchronousTestCase):

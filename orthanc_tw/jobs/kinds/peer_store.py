@@ -106,6 +106,8 @@ class PeerStoreJob:
         self._place = Place(cursor.get("Resource", 0), cursor.get("After", ""))
         self._done: int = cursor.get("Done", 0)
         self._size_bytes: int = cursor.get("Size", 0)
+        # Of the instance that is being sent: as recorded, it counts although it fails.
+        self._under_way_bytes = 0
         self._page: list[tuple[TransferInstance, Place]] = []
         self._is_read = False
 
@@ -135,14 +137,15 @@ class PeerStoreJob:
     def content(self) -> JsonObject:
         """As recorded. Why instances have failed is told beside it, see `JobContext`."""
         parameters = self._parameters
+        size_bytes = self._size_bytes + self._under_way_bytes
         content: JsonObject = {
             "Compress": parameters["Compress"],
             "Description": parameters["Description"],
             "FailedInstancesCount": len(self._context.failed_instances),
             "InstancesCount": parameters["InstancesCount"],
             "Peer": self._peer.content(),
-            "Size": str(self._size_bytes),
-            "SizeMB": self._size_bytes // _MB,
+            "Size": str(size_bytes),
+            "SizeMB": size_bytes // _MB,
         }
         if parameters["Transcode"]:
             content["Transcode"] = parameters["Transcode"]
@@ -159,17 +162,23 @@ class PeerStoreJob:
         self._page = list(page)
         self._is_read = not page
 
-    def _sent(self, size_bytes: int) -> None:
+    def _sent(self, _: object) -> None:
         self._place = self._page.pop(0)[1]
         self._done += 1
-        self._size_bytes += size_bytes
+        self._size_bytes += self._under_way_bytes
+        self._under_way_bytes = 0
 
-    async def _send(self, instance: TransferInstance) -> int:
+    def _counted(self, size_bytes: int) -> None:
+        self._under_way_bytes = size_bytes
+
+    async def _send(self, instance: TransferInstance) -> None:
         parameters = self._parameters
+        self._under_way_bytes = 0
         try:
-            return await self._kind.sender.send(
+            await self._kind.sender.send(
                 self._peer,
                 instance,
+                self._counted,
                 transcode=parameters["Transcode"],
                 compress=parameters["Compress"],
             )
@@ -179,7 +188,6 @@ class PeerStoreJob:
             if not parameters["Permissive"]:
                 raise peer_job_failure(error) from None
             self._context.failed_instances[instance.public_id] = str(error)
-            return 0
 
 
 def peer_job_failure(error: OrthancError) -> OrthancError:

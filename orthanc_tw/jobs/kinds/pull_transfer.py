@@ -15,7 +15,6 @@ from twisted.internet.defer import Deferred
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin
 from orthanc_tw.core.transfers.buckets import (
-    Bucket,
     TransferInstance,
     make_buckets,
     parse_instances,
@@ -25,10 +24,10 @@ from orthanc_tw.core.transfers.reception import Reception
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult
 from orthanc_tw.jobs.kinds.transfer_job import TransferJob, TransferKind
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.model.json_types import JsonObject, JsonValue
+from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.registries import RequestOrigin
 from orthanc_tw.peers.client import json_of
-from orthanc_tw.peers.errors import PeerAnswerError
+from orthanc_tw.peers.errors import PeerAnswerError, PeerError
 from orthanc_tw.storage.interface import Storage
 from orthanc_tw.storage.spool import MEMORY_BYTES, FileSpool
 
@@ -140,9 +139,11 @@ class PullTransferJob(TransferJob):
                 f"Peer {peer.name}: it is not the server that has asked for this transfer: "
                 "is RemoteSelf right in its configuration of this server?",
             )
-        instances, buckets = await self._context.in_thread(
-            _planned, answer["Instances"], network.settings.bucket_bytes
-        )
+        try:
+            instances = await self._context.in_thread(parse_instances, answer["Instances"])
+        except OrthancError as error:
+            raise PeerAnswerError(peer.name, error.details or str(error)) from None
+        buckets = make_buckets(instances, network.settings.bucket_bytes)
         await self._context.in_thread(self._context.make_folder)
         self._reception = await self._context.in_thread(
             Reception.create, folder, instances, buckets, sync=False
@@ -177,6 +178,10 @@ class PullTransferJob(TransferJob):
         try:
             await self._network.client.stream(peer, "GET", path, consume)
             await self._context.in_thread(_write, reception, number, spool, compressed)
+        except OrthancError as error:
+            if error.code is ErrorCode.NETWORK_PROTOCOL and not isinstance(error, PeerError):
+                raise PeerAnswerError(peer.name, error.details or str(error)) from None
+            raise
         finally:
             spool.discard()
 
@@ -202,13 +207,6 @@ class PullTransferJob(TransferJob):
         except CommitInterrupted:
             # The engine is stopping too, and has asked this job to.
             return
-
-
-def _planned(
-    value: JsonValue, bucket_bytes: int
-) -> tuple[Sequence[TransferInstance], Sequence[Bucket]]:
-    instances = parse_instances(value)
-    return instances, list(make_buckets(instances, bucket_bytes))
 
 
 def _write(reception: Reception, number: int, spool: FileSpool, compressed: bool) -> None:

@@ -49,7 +49,8 @@ class MemoryPeerClient:
     :ivar timeouts_s: that were asked for, by the last part of the path
     :ivar lost: as many of the next requests find no peer
     :ivar is_down: whether no request finds a peer now
-    :ivar held: if not None, requests wait until these fire
+    :ivar held: what is asked of a path with this end is never answered
+    :ivar waiting: if not None, requests wait until these fire
     :ivar spoil: changes the body of an answer that is streamed
     """
 
@@ -59,7 +60,8 @@ class MemoryPeerClient:
         self.timeouts_s: dict[str, float | None] = {}
         self.lost = 0
         self.is_down: Callable[[], bool] = lambda: False
-        self.held: list[Deferred[None]] | None = None
+        self.held: str | None = None
+        self.waiting: list[Deferred[None]] | None = None
         self.spoil: Any = lambda body: body
 
     async def request(
@@ -75,9 +77,11 @@ class MemoryPeerClient:
     ) -> PeerAnswer:
         self.asked.append((method, path.partition("?")[0]))
         self.timeouts_s[path.rpartition("/")[2]] = timeout_s
-        if self.held is not None:
-            self.held.append(Deferred())
-            await self.held[-1]
+        if self.held is not None and path.endswith(self.held):
+            await Deferred()
+        if self.waiting is not None:
+            self.waiting.append(Deferred())
+            await self.waiting[-1]
         if self.lost or self.is_down():
             self.lost -= bool(self.lost)
             raise PeerUnreachable(peer.name, "refused")

@@ -83,7 +83,7 @@ class OptionTests(SynchronousTestCase):
     def most_at_once(self, job: Any, side: Side) -> int:
         """Most requests that were waiting at a time; answers the oldest of them, one by one."""
         held: list[Deferred[None]] = []
-        side.client.held = held
+        side.client.waiting = held
         most = 0
         for step in job.steps():
             ended: list[Any] = []
@@ -91,7 +91,7 @@ class OptionTests(SynchronousTestCase):
             while not ended:
                 most = max(most, len(held))
                 held.pop(0).callback(None)
-        side.client.held = None
+        side.client.waiting = None
         return most
 
     def test_bucket_size(self) -> None:

@@ -9,6 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.interface import Job, TransientFailure
 from orthanc_tw.jobs.kinds.transfer_network import TransferJobSettings
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.peers.errors import PeerStatusError
 from tests.core.transfers.support import Side, drive, query, two_sides
 
 #: Shortest delays.
@@ -104,12 +106,24 @@ class PatienceTests(SynchronousTestCase):
         for number, at in enumerate((3, 10)):
             context, step = self.amid_back_off(at)
             self.assertTrue(context.pause_interrupts)
-            context.will_resume = True
             self.interrupt(context, step)
             self.assertEqual(1 + number, self.target.transactions.available)
 
     def test_cancel(self) -> None:
         """A job that is cancelled discards its transaction."""
         context, step = self.amid_back_off(3)
+        context.is_final = True
         self.interrupt(context, step)
         self.assertEqual(0, self.target.transactions.available)
+
+    def test_failure(self) -> None:
+        """A job that fails discards its transaction."""
+
+        async def full(*_: Any) -> None:
+            raise OrthancError(ErrorCode.FULL_STORAGE)
+
+        self.target.transactions.write = full  # type: ignore[method-assign]
+        with self.assertRaises(PeerStatusError):
+            drive(self, self.push(), self.source)
+        self.assertEqual(0, self.target.transactions.available)
+        self.assertEqual(1, self.target.transactions.figures.aborted)
