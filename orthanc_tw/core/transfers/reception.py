@@ -126,6 +126,10 @@ class Reception:
         """Numbers of the buckets that are not there."""
         return [number for number in range(len(self.buckets)) if number not in self._done]
 
+    def has(self, number: int) -> bool:
+        """Whether a bucket is there. Any thread; does not block."""
+        return number in self._done
+
     def write(self, number: int, body: BinaryIO, *, compressed: bool) -> int:
         """Write a bucket; a second time does no harm. Returns its size in bytes.
 

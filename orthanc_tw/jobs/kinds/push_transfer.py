@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 from urllib.parse import quote
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 
 from orthanc_tw.core.transfers.buckets import Bucket, TransferInstance, make_buckets
@@ -165,6 +165,8 @@ class PushTransferJob(TransferJob):
             range(self._low, len(self._plan[1])), self._bucket, self._sent, lambda: self._is_lost
         ):
             yield Deferred.fromCoroutine(self._ended_well(step))
+        # The end is not to be forgotten: the peer may not know any more what it has committed.
+        yield succeed(CHECKPOINT)
 
     async def _bucket(self, number: int) -> int:
         instances, buckets = self._plan
