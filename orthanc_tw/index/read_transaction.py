@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from typing import TypeVar
 
 import msgspec
 
@@ -44,16 +45,21 @@ from orthanc_tw.index.rows import (
 )
 from orthanc_tw.model.levels import ResourceType
 
+T = TypeVar("T")
+#: Runs a statement with its parameters, whose LIMIT is the number.
+_Read = Callable[[str, Sequence[object], int], list[T]]
+
 _ROW = "internal_id, public_id, level, parent_id"
 _PAGE = f"SELECT {_ROW} FROM resources WHERE level = ? AND public_id"
 _PAGE_ORDER = " ORDER BY public_id LIMIT ? OFFSET ?"
 #: Offsets up to which it is quicker to walk.
 _SKIPPED = 500
 _AMOUNTS = """
-SELECT json_group_array(amount)
-FROM (SELECT amount FROM ranks WHERE level = ? ORDER BY prefix LIMIT -1)
+SELECT json_group_array(prefix), json_group_array(amount)
+FROM (SELECT prefix, amount FROM ranks WHERE level = ? ORDER BY prefix LIMIT -1)
 """
-_PREFIX = "SELECT prefix FROM ranks WHERE level = ? ORDER BY prefix LIMIT 1 OFFSET ?"
+#: Beginnings of identifiers, and how many resources there are up to each.
+_Totals = tuple[list[str], list[int]]
 #: Rows up to which a list is fetched as one text.
 _SHORT = 2000
 _COUNTS = "count_patients, count_studies, count_series, count_instances"
@@ -106,6 +112,10 @@ def oldest_instance_statement(level: ResourceType) -> str:
     )
 
 
+def _is_whole_level(query: FindQuery) -> bool:
+    return not (query.constraints or query.labels or query.parent or query.order)
+
+
 class SqliteReadTransaction:
     """See `orthanc_tw.index.gateway.ReadTransaction`."""
 
@@ -113,12 +123,22 @@ class SqliteReadTransaction:
         self._connection = connection
         self._trigrams = trigrams
         self._execute = connection.execute
+        # By level: what `_totals` gave at a version of the database.
+        self._kept_totals: dict[ResourceType, tuple[int, _Totals]] = {}
 
     def _rows(self, sql: str, parameters: Sequence[object], limit: int) -> list[ResourceRow]:
         """Resources of a statement whose LIMIT is ``limit``; a short list in one step."""
         if 0 < limit <= _SHORT:
             return [resource_row(row) for row in fetch(self._connection, _ROW, sql, parameters)]
         return [resource_row(row) for row in self._execute(sql, parameters)]
+
+    def _identifiers(self, sql: str, parameters: Sequence[object], limit: int) -> list[str]:
+        """The public identifiers of a statement alone; a short list in one step."""
+        if 0 < limit <= _SHORT:
+            one_text = f"SELECT json_group_array(public_id) FROM ({sql})"
+            (text,) = self._execute(one_text, parameters).fetchone()
+            return msgspec.json.decode(text, type=list[str])
+        return [row[1] for row in self._execute(sql, parameters)]
 
     def lookup(self, public_id: str, level: ResourceType | None = None) -> ResourceRow | None:
         """The resource, or None; of several levels the lowest."""
@@ -198,24 +218,47 @@ class SqliteReadTransaction:
 
     def _place(self, level: ResourceType, since: int) -> tuple[str, int] | None:
         """Where to begin, and how many to pass over from there, to have passed over ``since``."""
-        (text,) = self._execute(_AMOUNTS, (int(level),)).fetchone()
-        totals = list(accumulate(msgspec.json.decode(text, type=list[int])))
+        prefixes, totals = self._totals(level)
         place = bisect_right(totals, since)
         if place == len(totals):
             return None
-        (prefix,) = self._execute(_PREFIX, (int(level), place)).fetchone()
-        return prefix, since - (totals[place - 1] if place else 0)
+        return prefixes[place], since - (totals[place - 1] if place else 0)
+
+    def _totals(self, level: ResourceType) -> _Totals:
+        """The first characters of identifiers, and how many resources there are up to each."""
+        # Changes with each commit of another connection; readers write nothing themselves.
+        (version,) = self._execute("PRAGMA data_version").fetchone()
+        kept = self._kept_totals.get(level)
+        if kept is not None and kept[0] == version and not self._connection.total_changes:
+            return kept[1]
+        prefixes, amounts = self._execute(_AMOUNTS, (int(level),)).fetchone()
+        totals = (
+            msgspec.json.decode(prefixes, type=list[str]),
+            list(accumulate(msgspec.json.decode(amounts, type=list[int]))),
+        )
+        self._kept_totals[level] = (version, totals)
+        return totals
 
     def find(self, query: FindQuery) -> Sequence[ResourceRow]:
         """See `orthanc_tw.index.find`. Raises ValueError for an unknown ``labels_constraint``."""
-        if not (query.constraints or query.labels or query.parent or query.order):
-            return self.page(query.level, after=query.after, since=query.since, limit=query.limit)
+        return self._page(query) if _is_whole_level(query) else self._found(query, self._rows)
+
+    def find_identifiers(self, query: FindQuery) -> Sequence[str]:
+        """Public identifiers of what `find` finds."""
+        if _is_whole_level(query):
+            return [row.public_id for row in self._page(query)]
+        return self._found(query, self._identifiers)
+
+    def _page(self, query: FindQuery) -> Sequence[ResourceRow]:
+        return self.page(query.level, after=query.after, since=query.since, limit=query.limit)
+
+    def _found(self, query: FindQuery, read: _Read[T]) -> list[T]:
         statement = find_statement(self._connection, query, trigrams=self._trigrams)
-        rows = self._rows(statement.sql, statement.parameters, query.limit)
-        if statement.is_partial and len(rows) < query.limit:
+        found = read(statement.sql, statement.parameters, query.limit)
+        if statement.is_partial and len(found) < query.limit:
             whole = find_statement(self._connection, query, trigrams=self._trigrams, walk=False)
-            rows = self._rows(whole.sql, whole.parameters, query.limit)
-        return rows
+            found = read(whole.sql, whole.parameters, query.limit)
+        return found
 
     def count(self, query: FindQuery) -> int:
         """Number of matches; paging does not count."""

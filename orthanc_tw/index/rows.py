@@ -70,10 +70,9 @@ def encode_metadata(metadata: Mapping[int, MetadataValue]) -> str:
 
 def decode_metadata(column: Mapping[str, Any], last_update: str | None) -> dict[int, MetadataValue]:
     """Metadata by number, ascending, with the LastUpdate that is kept apart."""
-    decoded = {
-        int(number): MetadataValue(item, 0) if type(item) is str else MetadataValue(*item)
-        for number, item in column.items()
-    }
+    decoded: dict[int, MetadataValue] = {}
+    for number, item in column.items():
+        decoded[int(number)] = MetadataValue(item, 0) if type(item) is str else MetadataValue(*item)
     if last_update is not None:
         decoded[_LAST_UPDATE] = MetadataValue(last_update, 0)
     return dict(sorted(decoded.items())) if len(decoded) > 1 else decoded

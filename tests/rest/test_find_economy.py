@@ -29,6 +29,7 @@ class EconomyTests(SynchronousTestCase):
             self.server.upload(name)
         self.rows, self.records, self.files = [], [], 0
         self._watch("find", self.rows)
+        self._watch("find_identifiers", self.rows)
         self._watch("page", self.rows)
         self._watch("expand", self.records)
         texts = Documents.texts
