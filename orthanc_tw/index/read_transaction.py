@@ -20,7 +20,7 @@ from orthanc_tw.index import expand as expand_sql
 from orthanc_tw.index import exports as exports_sql
 from orthanc_tw.index import jobs as jobs_sql
 from orthanc_tw.index.archive_tree import ArchiveTree
-from orthanc_tw.index.find import count_statement, find_statement, level_count
+from orthanc_tw.index.find import Statement, count_statement, find_statement, level_count
 from orthanc_tw.index.gateway import (
     Attachment,
     Change,
@@ -138,7 +138,7 @@ class SqliteReadTransaction:
             one_text = f"SELECT json_group_array(public_id) FROM ({sql})"
             (text,) = self._execute(one_text, parameters).fetchone()
             return msgspec.json.decode(text, type=list[str])
-        return [row[1] for row in self._execute(sql, parameters)]
+        return [row[0] for row in self._execute(f"SELECT public_id FROM ({sql})", parameters)]
 
     def lookup(self, public_id: str, level: ResourceType | None = None) -> ResourceRow | None:
         """The resource, or None; of several levels the lowest."""
@@ -241,19 +241,27 @@ class SqliteReadTransaction:
 
     def find(self, query: FindQuery) -> Sequence[ResourceRow]:
         """See `orthanc_tw.index.find`. Raises ValueError for an unknown ``labels_constraint``."""
-        return self._page(query) if _is_whole_level(query) else self._found(query, self._rows)
+        if _is_whole_level(query):
+            return self._page(query)
+        statement = find_statement(self._connection, query, trigrams=self._trigrams)
+        return self._found(query, statement, self._rows)
 
     def find_identifiers(self, query: FindQuery) -> Sequence[str]:
         """Public identifiers of what `find` finds."""
         if _is_whole_level(query):
             return [row.public_id for row in self._page(query)]
-        return self._found(query, self._identifiers)
+        statement = find_statement(self._connection, query, trigrams=self._trigrams)
+        if statement.any_order is not None:
+            some = statement.any_order
+            found = self._identifiers(some.sql, some.parameters, query.limit)
+            if len(found) <= query.limit:
+                return sorted(found)
+        return self._found(query, statement, self._identifiers)
 
     def _page(self, query: FindQuery) -> Sequence[ResourceRow]:
         return self.page(query.level, after=query.after, since=query.since, limit=query.limit)
 
-    def _found(self, query: FindQuery, read: _Read[T]) -> list[T]:
-        statement = find_statement(self._connection, query, trigrams=self._trigrams)
+    def _found(self, query: FindQuery, statement: Statement, read: _Read[T]) -> list[T]:
         found = read(statement.sql, statement.parameters, query.limit)
         if statement.is_partial and len(found) < query.limit:
             whole = find_statement(self._connection, query, trigrams=self._trigrams, walk=False)
