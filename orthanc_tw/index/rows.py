@@ -47,6 +47,23 @@ def resource_row(row: Row) -> ResourceRow:
     return ResourceRow(row[0], row[1], LEVELS[row[2]], row[3])
 
 
+#: Columns of `resource_row`, in order.
+RESOURCE_COLUMNS = "internal_id, public_id, level, parent_id"
+#: Rows up to which a list is fetched as one text.
+SHORT = 2000
+
+
+def resource_rows(
+    connection: sqlite3.Connection, sql: str, parameters: Sequence[object], limit: int
+) -> list[ResourceRow]:
+    """Resources of a statement whose LIMIT is ``limit`` (0: none); a short list in one step."""
+    if 0 < limit <= SHORT:
+        rows: Iterable[Row] = fetch(connection, RESOURCE_COLUMNS, sql, parameters)
+    else:
+        rows = connection.execute(sql, parameters)
+    return [resource_row(row) for row in rows]
+
+
 def encode_new_metadata(metadata: Mapping[int, str], *, with_last_update: bool) -> str:
     """Column ``metadata`` of a new resource. LastUpdate of parents is a column of its own."""
     return to_json(
