@@ -20,8 +20,8 @@ from orthanc_tw.core.worklists import Worklists, WorklistSettings
 from orthanc_tw.index.gateway import Index, ResourceRow
 from orthanc_tw.jobs.interface import JobRequest, JobsEngine
 from orthanc_tw.jobs.kinds.modality_store import MODALITY_STORE, store_parameters
-from orthanc_tw.jobs.kinds.modality_store_plan import Resource
 from orthanc_tw.jobs.kinds.storage_commitment import commitment_request
+from orthanc_tw.model.resource import Resource
 from orthanc_tw.net.interface import (
     AssociationInfo,
     AssociationPool,
@@ -203,7 +203,7 @@ def _move(
     ) -> Deferred[str]:
         parameters = store_parameters(
             modality,
-            [Resource(row.public_id, row.level) for row in rows],
+            [Resource(row.level, row.public_id) for row in rows],
             count,
             local_aet=modality.local_aet or local_aet,
             permissive=True,

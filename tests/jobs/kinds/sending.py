@@ -12,11 +12,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.jobs.interface import JobContext
 from orthanc_tw.jobs.kinds.modality_store import ModalityStoreKind, store_parameters
-from orthanc_tw.jobs.kinds.modality_store_plan import Resource
 from orthanc_tw.jobs.kinds.peer_sender import PeerSender
 from orthanc_tw.jobs.kinds.peer_store import PeerStoreKind, peer_store_parameters
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.resource import Resource
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.store_session import StoreSettings
 from orthanc_tw.net.transcoding import WorkerTranscoder
@@ -45,7 +45,7 @@ class SendingCase(SynchronousTestCase):
             row.public_id
             for row in self.server.index.read_now(lambda tx: tx.page(ResourceType.INSTANCE))
         )
-        self.resources = [Resource(public_id, ResourceType.INSTANCE) for public_id in self.ids]
+        self.resources = [Resource(ResourceType.INSTANCE, public_id) for public_id in self.ids]
         self.context = JobContext("id", "", lambda: None, maybeDeferred)
         self.transcoder = FileTranscoder(self.server.storage, run_here)
 

@@ -6,9 +6,9 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from orthanc_tw.jobs.interface import TransientFailure
 from orthanc_tw.jobs.kinds.modality_store import store_parameters
-from orthanc_tw.jobs.kinds.modality_store_plan import Resource
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.resource import Resource
 from orthanc_tw.net.errors import AssociationRejected, ConnectionRefused, NoPresentationContext
 from orthanc_tw.net.interface import MoveOriginator, Reply
 from tests.jobs.kinds.sending import ModalityStoreCase
@@ -55,7 +55,7 @@ class StoreJobTests(ModalityStoreCase):
     def test_resources_of_levels(self) -> None:
         """A patient stands for its instances."""
         (patient, *_) = self.server.index.read_now(lambda tx: tx.page(ResourceType.PATIENT))
-        resources = [Resource(patient.public_id, ResourceType.PATIENT)]
+        resources = [Resource(ResourceType.PATIENT, patient.public_id)]
         parameters = store_parameters(MODALITY, resources, 1, local_aet="ME")
         self.run_all(self.kind.create(parameters, None, self.context).steps())
         self.assertEqual(1, len(self.sent()))
