@@ -25,7 +25,7 @@ from orthanc_tw.jobs.kinds.modality_store import (
 )
 from orthanc_tw.jobs.kinds.retrieve import GET, MOVE, RetrieveKind
 from orthanc_tw.net.arrivals import StoreArrivals
-from orthanc_tw.net.interface import AssociationPool
+from orthanc_tw.net.associations import AssociationPool
 from orthanc_tw.net.modalities import RetrieveMethod
 from orthanc_tw.net.query.client import QueryClient, ScuSettings
 from orthanc_tw.net.query.commitment import CommitmentClient

@@ -15,17 +15,19 @@ from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
+from orthanc_tw.net.associations import Modalities
 from orthanc_tw.net.dispatcher import Host
-from orthanc_tw.net.interface import AssociationInfo, Command, Modalities, Reply, Service, Status
 from orthanc_tw.net.negotiation import Policy
 from orthanc_tw.net.permissions import Permissions
 from orthanc_tw.net.scp.acceptor import AcceptorFactory
 from orthanc_tw.net.scp.echo import VERIFICATION, EchoHandler
 from orthanc_tw.net.scu.connect import connector
 from orthanc_tw.net.scu.pool import Associations
+from orthanc_tw.net.service import Service
 from orthanc_tw.net.slots import Slots
 from orthanc_tw.net.tls import client_contexts
 from orthanc_tw.net.tracing import Trace
+from orthanc_tw.net.values import AssociationInfo, Command, Reply, Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,7 @@ from orthanc_tw.jobs.interface import JobRequest, JobsEngine
 from orthanc_tw.jobs.kinds.modality_store import MODALITY_STORE, store_parameters
 from orthanc_tw.jobs.kinds.storage_commitment import commitment_request
 from orthanc_tw.model.resource import Resource
-from orthanc_tw.net.interface import (
-    AssociationInfo,
-    AssociationPool,
-    Command,
-    Modalities,
-    MoveOriginator,
-    Service,
-    ServiceHandler,
-)
+from orthanc_tw.net.associations import AssociationPool, Modalities
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.permissions import Permissions
 from orthanc_tw.net.scp import sop_classes
@@ -40,7 +32,9 @@ from orthanc_tw.net.scp.identifiers import Identifiers
 from orthanc_tw.net.scp.move import MoveHandler
 from orthanc_tw.net.scp.storage_commitment import CommitmentReportHandler, CommitmentRequestHandler
 from orthanc_tw.net.scp.worklist import WorklistHandler
+from orthanc_tw.net.service import Service, ServiceHandler
 from orthanc_tw.net.store_session import StoreSession, StoreSettings, Transcoder
+from orthanc_tw.net.values import AssociationInfo, Command, MoveOriginator
 from orthanc_tw.storage.interface import Storage
 
 

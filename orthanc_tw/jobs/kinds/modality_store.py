@@ -21,10 +21,11 @@ from orthanc_tw.jobs.kinds.sending_pages import all_pages
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.resource import Resource
-from orthanc_tw.net.interface import AssociationPool, MoveOriginator
+from orthanc_tw.net.associations import AssociationPool
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.scp.transfer import instance_file
 from orthanc_tw.net.store_session import StoreSession, StoreSettings, Transcoder
+from orthanc_tw.net.values import MoveOriginator
 from orthanc_tw.storage.interface import Storage
 
 MODALITY_STORE = "DicomModalityStore"

@@ -24,7 +24,7 @@ from orthanc_tw.jobs.kinds.get_rounds import StorageRounds, get_in_rounds
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import AssociationPool, Proposal, Reply, ScuAssociation
+from orthanc_tw.net.associations import AssociationPool, Proposal, ScuAssociation
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.query.client import dimse_error, uncompressed_syntaxes
 from orthanc_tw.net.query.levels import get_identifier, model_of, move_identifier
@@ -34,6 +34,7 @@ from orthanc_tw.net.scp.sop_classes import (
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
 )
+from orthanc_tw.net.values import Reply
 
 MOVE = "DicomMoveScu"
 GET = "DicomGetScu"

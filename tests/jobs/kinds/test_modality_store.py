@@ -10,7 +10,7 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.resource import Resource
 from orthanc_tw.net.errors import AssociationRejected, ConnectionRefused, NoPresentationContext
-from orthanc_tw.net.interface import MoveOriginator, Reply
+from orthanc_tw.net.values import MoveOriginator, Reply
 from tests.jobs.kinds.sending import ModalityStoreCase
 from tests.net.fakes import MODALITY
 

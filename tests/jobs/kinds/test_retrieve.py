@@ -15,7 +15,8 @@ from orthanc_tw.jobs.kinds.retrieve import GET, MOVE, RetrieveKind, retrieve_par
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import Proposal, Reply
+from orthanc_tw.net.associations import Proposal
+from orthanc_tw.net.values import Reply
 from tests.net.fakes import EXPLICIT, MODALITY, FakePool
 
 STUDY = 0x0020000D

@@ -22,7 +22,7 @@ from orthanc_tw.jobs.kinds.push_transfer import PushTransferKind
 from orthanc_tw.jobs.kinds.retrieve import GET, MOVE
 from orthanc_tw.jobs.kinds.storage_commitment import StorageCommitmentKind
 from orthanc_tw.model.json_types import JsonObject
-from orthanc_tw.net.interface import MoveOriginator
+from orthanc_tw.net.values import MoveOriginator
 from tests.core.archives.fakes import FakeIndex
 from tests.jobs.kinds.sending import ModalityStoreCase, PeerStoreCase
 from tests.jobs.kinds.test_retrieve import RetrieveCase
