@@ -54,7 +54,13 @@ from orthanc_tw.rest.router import RestRoot
 from orthanc_tw.rest.routes.job_events import JobEventsRoutes
 from orthanc_tw.rest.streaming import Streamer
 from orthanc_tw.storage.filesystem import FilesystemStorage
+from orthanc_tw.storage.index_only import IndexOnlyStorage
 from orthanc_tw.workers.pool import WorkerPool
+
+
+def new_uuid() -> str:
+    """A random UUID in lower case. Any thread."""
+    return str(uuid.uuid4())
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ def make_parts(
     ingest = make_ingest_transcoder(configuration, transcoder, storage, in_thread)
     store = InstanceStore(
         index,
-        storage,
+        storage if configuration.boolean("StoreDicom") else IndexOnlyStorage(storage, new_uuid),
         settings.store(configuration, main_tags),
         read_summary=summary_reader(main_tags, runtime),
         in_thread=in_thread,
@@ -164,7 +170,7 @@ def make_parts(
         is_logged=lambda: log_levels.shows(LogLevel.info, "jobs"),
         job_ended=metrics.job_ended,
         labels=IndexLabels(index),
-        make_id=lambda: str(uuid.uuid4()),
+        make_id=new_uuid,
         now_s=time.time,
     )
     exchange = dicom_services.Exchange(
