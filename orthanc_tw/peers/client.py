@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import Agent, HTTPConnectionPool, _HTTP11ClientFactory
 from twisted.web.http_headers import Headers
 
 from orthanc_tw.model.json_types import JsonValue
@@ -298,6 +298,7 @@ class PeerClient:
         pool: Any = HTTPConnectionPool(self._reactor)
         pool.maxPersistentPerHost = self._settings.connections
         pool.cachedConnectionTimeout = self._settings.idle_s
+        pool._factory = _QuietFactory
         agent: Any
         if self._settings.proxy is None:
             agent = Agent(self._reactor, policy, pool=pool)
@@ -309,6 +310,12 @@ class PeerClient:
         from treq.client import HTTPClient
 
         return HTTPClient(agent, no_cookies), pool
+
+
+class _QuietFactory(_HTTP11ClientFactory):
+    """Logs no line a connection: there may be thousands, and `HttpVerbose` tells more."""
+
+    noisy = False
 
 
 def json_of(peer: OrthancPeer, answer: PeerAnswer) -> JsonValue:

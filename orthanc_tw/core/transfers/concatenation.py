@@ -95,7 +95,7 @@ class Concatenation:
         if offset + size_bytes > total:
             raise OrthancError(
                 ErrorCode.PARAMETER_OUT_OF_RANGE,
-                f"Bytes {offset} to {offset + size_bytes} of the {total} there are",
+                f"Offset and size: bytes {offset} to {offset + size_bytes} of {total}",
             )
         self.size_bytes = size_bytes or total - offset
         self._left = self.size_bytes

@@ -27,7 +27,7 @@ from orthanc_tw.jobs.sliding_window import SlidingWindow
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.registries import RequestOrigin
-from orthanc_tw.peers.errors import PeerAnswerError
+from orthanc_tw.peers.errors import PeerAnswerError, PeerError
 from orthanc_tw.storage.interface import Storage
 from orthanc_tw.storage.spool import MEMORY_BYTES, FileSpool
 
@@ -144,8 +144,11 @@ class PullTransferJob:
                 f"Peer {peer.name}: it is not the server that has asked for this transfer: "
                 "is RemoteSelf right in its configuration of this server?",
             )
-        instances = parse_instances(answer["Instances"])
-        buckets = list(make_buckets(instances, network.settings.bucket_bytes))
+        try:
+            instances = await self._context.in_thread(parse_instances, answer["Instances"])
+        except OrthancError as error:
+            raise PeerAnswerError(peer.name, error.details or str(error)) from None
+        buckets = make_buckets(instances, network.settings.bucket_bytes)
         await self._context.in_thread(self._context.make_folder)
         self._reception = await self._context.in_thread(
             Reception.create, folder, instances, buckets, sync=False
@@ -194,6 +197,10 @@ class PullTransferJob:
         try:
             await self._kind.network.client.stream(peer, "GET", path, consume)
             await self._context.in_thread(_write, reception, number, spool, compressed)
+        except OrthancError as error:
+            if error.code is ErrorCode.NETWORK_PROTOCOL and not isinstance(error, PeerError):
+                raise PeerAnswerError(peer.name, error.details or str(error)) from None
+            raise
         finally:
             spool.discard()
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
+from urllib.parse import quote
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -179,7 +180,8 @@ class PushTransferJob:
         identifier = value.get("ID") if isinstance(value, dict) else None
         if not isinstance(identifier, str) or not identifier:
             raise PeerAnswerError(peer.name, "it has answered no push transaction")
-        self._transaction = identifier
+        # It goes into paths: what a peer sends is no path.
+        self._transaction = quote(identifier, safe="")
         self._cookie = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
         self._begun += 1
         self._is_lost = False
@@ -258,6 +260,11 @@ class PushTransferJob:
             return await step
         except TransientFailure:
             raise  # the job may be tried again
+        except CancelledError:
+            # A server that stops goes on with the same transaction.
+            if self._context.is_final:
+                await self._discard()
+            raise
         except BaseException:
             await self._discard()
             raise

@@ -46,6 +46,7 @@ class MemoryPeerClient:
 
     :ivar asked: methods and paths
     :ivar lost: as many of the next requests find no peer
+    :ivar held: what is asked of a path with this end is never answered
     :ivar spoil: changes the body of an answer that is streamed
     """
 
@@ -53,6 +54,7 @@ class MemoryPeerClient:
         self.site: InMemorySite
         self.asked: list[tuple[str, str]] = []
         self.lost = 0
+        self.held: str | None = None
         self.spoil: Any = lambda body: body
 
     async def request(
@@ -66,6 +68,8 @@ class MemoryPeerClient:
         timeout_s: float | None = None,
     ) -> PeerAnswer:
         self.asked.append((method, path.partition("?")[0]))
+        if self.held is not None and path.endswith(self.held):
+            await Deferred()
         if self.lost:
             self.lost -= 1
             raise PeerUnreachable(peer.name, "refused")

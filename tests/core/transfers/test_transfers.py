@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -155,6 +155,23 @@ class TransferTests(SynchronousTestCase):
         self.drive(again, self.source)
         self.assertEqual(self.ids, self.target.instances())
 
+    def test_push_interrupted(self) -> None:
+        """The peer keeps the transaction if this server stops, not if the job is cancelled."""
+        for is_final in (False, True):
+            client, context = self.source.client, self.source.context()
+            client.asked.clear()
+            client.held = "/commit"
+            job = self.source.push.create(self.query(), None, context)
+            for step in job.steps():
+                if not step.called:
+                    break
+            context.is_final = is_final
+            step.cancel()
+            self.failureResultOf(step, CancelledError)
+            asked = [method for method, _ in client.asked]
+            self.assertEqual(is_final, "DELETE" in asked)
+            client.held = None
+
     def discard(self, transaction: str) -> Deferred[None]:
         return Deferred.fromCoroutine(self.target.transactions.discard(transaction))
 
@@ -183,7 +200,7 @@ class TransferTests(SynchronousTestCase):
         for number in range(3):
             self.target.site.ask("PUT", f"{path}/{number}", content)
         answer = self.target.site.ask("POST", f"{path}/commit", b"{}")
-        self.assertEqual((500, 20), (answer.status, answer.json()["OrthancStatus"]))
+        self.assertEqual((400, 20), (answer.status, answer.json()["OrthancStatus"]))
         self.assertEqual([], self.target.instances())
         self.assertEqual(404, self.target.site.ask("PUT", f"{path}/nope", b"x").status)
         self.assertEqual(404, self.target.site.ask("PUT", f"{path}/3", b"x").status)
@@ -220,6 +237,8 @@ class TransferTests(SynchronousTestCase):
             ({"Compression": "zip"}, "Compression"),
             ({"Buckets": {}}, "Buckets"),
             ({"Instances": [{"ID": "x"}]}, "Instances.MD5"),
+            ({"Instances": [{"ID": "x", "MD5": "x" * 32}]}, "Instances.MD5"),
+            ({"Instances": [{"ID": "../x", "MD5": "0" * 32}]}, "Instances.ID"),
         ):
             answer = self.announce(**fields)
             self.assertEqual(400, answer.status)
@@ -239,6 +258,8 @@ class TransferTests(SynchronousTestCase):
         seen = {"If-None-Match": answer.headers["etag"]}
         self.assertEqual(304, self.source.site.ask("GET", path, headers=seen).status)
         self.assertEqual(200, self.source.site.ask("GET", path + "?size=1", headers=seen).status)
+        anything = {"If-None-Match": "*"}
+        self.assertEqual(304, self.source.site.ask("GET", path, headers=anything).status)
         self.assertEqual(400, self.source.site.ask("GET", path + "?size=99999999").status)
         self.assertEqual(400, self.source.site.ask("GET", path + "?offset=-1").status)
         self.assertEqual(404, self.source.site.ask("GET", "/transfers/chunks/nope").status)
