@@ -52,6 +52,7 @@ class Reception:
         sizes = accumulate((one.size_bytes for one in instances), initial=0)
         self._starts = list(sizes)
         self._done: set[int] = set()
+        self._received_bytes = 0
         self._lock = threading.Lock()
         self._data = -1
         self._journal = -1
@@ -64,7 +65,7 @@ class Reception:
     @property
     def received_bytes(self) -> int:
         """Of the buckets that are there. Any thread."""
-        return sum(self.buckets[number].size_bytes for number in tuple(self._done))
+        return self._received_bytes
 
     @classmethod
     def create(
@@ -116,6 +117,7 @@ class Reception:
         whole = noted[: noted.rfind(b"\n") + 1]
         for line in whole.splitlines():
             (reception._done.add if line[:1] == b"+" else reception._done.discard)(int(line[1:]))
+        reception._received_bytes = sum(buckets[number].size_bytes for number in reception._done)
         reception._open()
         os.ftruncate(reception._journal, len(whole))
         return reception
@@ -225,6 +227,8 @@ class Reception:
             if self._sync:
                 os.fdatasync(self._journal)
             (self._done.add if done else self._done.discard)(number)
+            size = self.buckets[number].size_bytes
+            self._received_bytes += size if done else -size
 
 
 def _read(body: BinaryIO) -> Iterator[bytes]:

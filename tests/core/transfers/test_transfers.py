@@ -8,13 +8,12 @@ import json
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.interface import Job, TransientFailure
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.peers.peer import OrthancPeer
-from tests.core.transfers.support import Side, two_sides
+from tests.core.transfers.support import Side, announced, drive, query, two_sides
 
 
 class TransferTests(SynchronousTestCase):
@@ -24,24 +23,11 @@ class TransferTests(SynchronousTestCase):
         self.source, self.target = two_sides(self)
         self.ids = self.source.instances()
 
-    def query(self, compression: str = "gzip", **fields: Any) -> dict[str, Any]:
-        resources = [{"Level": "Instance", "ID": one} for one in self.ids]
-        return {"Resources": resources, "Compression": compression, "Peer": "other", **fields}
+    def query(self, **fields: Any) -> dict[str, Any]:
+        return query(self.source, **fields)
 
     def drive(self, job: Job, side: Side, steps: int = 1000) -> None:
-        """Take steps; fail as the first of them fails."""
-        for step in job.steps():
-            ended: list[Any] = []
-            step.addBoth(ended.append)
-            while not ended:
-                self.assertTrue(side.clock.getDelayedCalls(), "nothing is going on")
-                side.clock.advance(60)
-            if isinstance(ended[0], Failure):
-                ended[0].raiseException()
-            steps -= 1
-            if not steps:
-                job.abandon()
-                return
+        drive(self, job, side, steps)
 
     def pull(self, **fields: Any) -> Job:
         job = self.target.pull.create(self.query(**fields), None, self.target.context())
@@ -186,12 +172,7 @@ class TransferTests(SynchronousTestCase):
         self.assertEqual(self.ids, self.target.instances())
 
     def announce(self, **fields: Any) -> Any:
-        instances = self.source.site.ask(
-            "POST", "/transfers/lookup", json.dumps(self.query()["Resources"]).encode()
-        ).json()["Instances"]
-        buckets = [[{"ID": one["ID"], "Offset": "0", "Size": one["Size"]}] for one in instances]
-        body = {"Buckets": buckets, "Compression": "none", "Instances": instances, **fields}
-        return self.target.site.ask("POST", "/transfers/push", json.dumps(body).encode())
+        return announced(self.source, self.target, **fields)
 
     def test_incomplete(self) -> None:
         """Nothing is stored of a transaction that is not whole."""
