@@ -14,13 +14,13 @@ from twisted.internet.task import react
 from orthanc_tw.app.threads import Mailbox, Threads
 from orthanc_tw.dicom.meta_header import read_meta_header
 from orthanc_tw.net.dispatcher import Host
-from orthanc_tw.net.interface import InstanceFile
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.scu.connect import connector
 from orthanc_tw.net.scu.pool import Associations, PoolSettings
 from orthanc_tw.net.scu.proposals import storage_proposals
 from orthanc_tw.net.slots import Slots
 from orthanc_tw.net.tracing import Trace
+from orthanc_tw.net.values import InstanceFile
 
 
 def send_all(port: int, folders: list[Path]) -> float:

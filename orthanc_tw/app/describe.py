@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from orthanc_tw.app import settings
+from orthanc_tw.app.base import Base
 from orthanc_tw.app.routes import RouteParts, route_providers
 from orthanc_tw.config import load
 from orthanc_tw.log_levels import LogLevels
@@ -31,13 +32,14 @@ def openapi_document() -> JsonObject:
     """
     configuration = load((), {})
     absent: Any = _Absent()
-    parts: dict[str, Any] = dict.fromkeys((field.name for field in fields(RouteParts)), absent)
-    parts |= {
+    known: dict[str, Any] = {
+        "configuration": configuration,
         "main_tags": settings.main_tags(configuration),
-        "database_uuid": "",
         "runtime": settings.runtime(configuration),
-        "events": JobEventsRoutes(absent, absent, absent),
         "log_levels": LogLevels(),
     }
-    providers = route_providers(configuration, RouteParts(**parts))
+    base = Base(**{field.name: known.get(field.name, absent) for field in fields(Base)})
+    parts = dict.fromkeys((field.name for field in fields(RouteParts)), absent)
+    parts |= {"base": base, "events": JobEventsRoutes(absent, absent, absent)}
+    providers = route_providers(RouteParts(**parts))
     return document(route for provider in providers for route in provider.routes())

@@ -5,15 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from twisted.internet.defer import Deferred
 
 from orthanc_tw.app import dicom_settings
+from orthanc_tw.app.base import Base
 from orthanc_tw.app.dicom_services import commitment_reports, store_settings
-from orthanc_tw.config import Configuration
 from orthanc_tw.core.delete import ResourceDeleter
-from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.storage_commitment import StorageCommitmentReports
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.core.transcoding.transcoder import FileTranscoder
@@ -25,7 +21,7 @@ from orthanc_tw.jobs.kinds.modality_store import (
 )
 from orthanc_tw.jobs.kinds.retrieve import GET, MOVE, RetrieveKind
 from orthanc_tw.net.arrivals import StoreArrivals
-from orthanc_tw.net.interface import AssociationPool
+from orthanc_tw.net.associations import AssociationPool
 from orthanc_tw.net.modalities import RetrieveMethod
 from orthanc_tw.net.query.client import QueryClient, ScuSettings
 from orthanc_tw.net.query.commitment import CommitmentClient
@@ -42,7 +38,6 @@ from orthanc_tw.rest.routes.queries import QueryRoutes
 from orthanc_tw.rest.routes.retrieve import RetrieveRoutes, RetrieveSettings
 from orthanc_tw.rest.routes.storage_commitment import StorageCommitmentRoutes
 from orthanc_tw.rest.store_request import ExportLogger
-from orthanc_tw.storage.interface import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +59,21 @@ class DicomClient:
     kinds: Sequence[JobKind]
 
 
-def modality_registry(configuration: Configuration, index: Index) -> ModalityRegistry:
+def modality_registry(base: Base) -> ModalityRegistry:
     """The modalities, where ``DicomModalitiesInDatabase`` says that they live.
 
     :raises StartupError: naming the modality that is not as it should be
     """
-    if configuration.boolean("DicomModalitiesInDatabase"):
-        return ModalityRegistry({}, index)
-    return ModalityRegistry(dicom_settings.modalities(configuration))
+    if base.configuration.boolean("DicomModalitiesInDatabase"):
+        return ModalityRegistry({}, base.served_index)
+    return ModalityRegistry(dicom_settings.modalities(base.configuration))
 
 
 def make_dicom_client(
-    configuration: Configuration,
+    base: Base,
     modalities: ModalityRegistry,
     pool: AssociationPool,
-    index: Index,
-    storage: Storage,
     store: InstanceStore,
-    runtime: RuntimeOptions,
-    in_thread: Callable[..., Deferred[Any]],
     files: FileTranscoder,
     exports: ExportLogger | None = None,
 ) -> DicomClient:
@@ -91,12 +82,13 @@ def make_dicom_client(
     :param files: transcodes what a modality does not take as it is
     :param exports: what is told of all that is sent
     """
+    configuration, runtime = base.configuration, base.runtime
     preferred = configuration.text("DicomScuPreferredTransferSyntax")
     local_aet = configuration.text("DicomAet")
     reports = commitment_reports(configuration)
     commitments = CommitmentClient(pool, reports, new_transaction_uid, preferred)
     sending = store_settings(configuration)
-    transcoder = WorkerTranscoder(files, in_thread, storage.new_spool, preferred)
+    transcoder = WorkerTranscoder(files, base.in_thread, base.storage.new_spool, preferred)
     arrivals = StoreArrivals(store)
 
     def encoding() -> Encoding:
@@ -128,7 +120,7 @@ def make_dicom_client(
         ),
         encoding=encoding,
         kinds=(
-            ModalityStoreKind(index, storage, pool, sending, transcoder, commitments),
+            ModalityStoreKind(base.index, base.storage, pool, sending, transcoder, commitments),
             retrieve_kind(MOVE),
             retrieve_kind(GET),
         ),

@@ -6,26 +6,26 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.logger import LogLevel
 
 from orthanc_tw.app import dicom_settings
+from orthanc_tw.app.base import Base
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore
-from orthanc_tw.log_levels import LogLevels
-from orthanc_tw.metrics import Metrics
+from orthanc_tw.net.associations import Modalities
 from orthanc_tw.net.dispatcher import Host
-from orthanc_tw.net.interface import AssociationInfo, Command, Modalities, Reply, Service, Status
 from orthanc_tw.net.negotiation import Policy
 from orthanc_tw.net.permissions import Permissions
 from orthanc_tw.net.scp.acceptor import AcceptorFactory
 from orthanc_tw.net.scp.echo import VERIFICATION, EchoHandler
 from orthanc_tw.net.scu.connect import connector
 from orthanc_tw.net.scu.pool import Associations
+from orthanc_tw.net.service import Service
 from orthanc_tw.net.slots import Slots
 from orthanc_tw.net.tls import client_contexts
 from orthanc_tw.net.tracing import Trace
+from orthanc_tw.net.values import AssociationInfo, Command, Reply, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +43,9 @@ class DicomNetwork:
     pool: Associations
 
 
-def make_dicom_network(
-    configuration: Configuration,
-    reactor: Any,
-    store: InstanceStore,
-    runtime: RuntimeOptions,
-    modalities: Modalities,
-    in_thread: Callable[..., Deferred[Any]],
-    metrics: Metrics,
-    log_levels: LogLevels,
-) -> DicomNetwork:
+def make_dicom_network(base: Base, store: InstanceStore, modalities: Modalities) -> DicomNetwork:
     """Wire it; nothing listens yet."""
+    configuration, reactor, runtime = base.configuration, base.reactor, base.runtime
     settings = dicom_settings.network(configuration)
     permissions = Permissions(dicom_settings.permissions(configuration), modalities)
     services = [
@@ -69,12 +61,12 @@ def make_dicom_network(
     def observe(operation: str, info: AssociationInfo, status: int) -> None:
         # Titles come from outside: only those of known modalities make a series of their own.
         aet = "other" if info.modality is None else info.modality.aet
-        metrics.count_dicom(operation, aet, _outcome(status))
+        base.metrics.count_dicom(operation, aet, _outcome(status))
 
     traced = Trace.IDENTIFIERS if settings.traces_identifiers else Trace.COMMANDS
 
     def traces() -> Trace:
-        return traced if log_levels.shows(LogLevel.debug, "dicom") else Trace.OFF
+        return traced if base.log_levels.shows(LogLevel.debug, "dicom") else Trace.OFF
 
     host = Host(
         store=None if settings.is_read_only else store,
@@ -82,7 +74,7 @@ def make_dicom_network(
         services=services,
         slots=Slots(settings.operations),
         observe=observe,
-        in_thread=in_thread,
+        in_thread=base.in_thread,
     )
     acceptors = AcceptorFactory(
         dicom_settings.acceptor(configuration),
@@ -92,7 +84,7 @@ def make_dicom_network(
         clock=reactor,
         traces=traces,
     )
-    metrics.add_source(
+    base.metrics.add_source(
         lambda: {
             "orthanc_available_dicom_threads": host.slots.storage.tokens,
             "orthanc_tw_dicom_associations": len(acceptors.connections),

@@ -4,33 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.app import settings
+from orthanc_tw.app.base import Base
+from orthanc_tw.app.indexing import indexed_tags
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.dicom_query import QuerySettings, ResourceQueries
 from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.find import Finder
-from orthanc_tw.core.requested import IndexedTags
-from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.storage_commitment import Reference, StorageCommitmentReports
 from orthanc_tw.core.worklists import Worklists, WorklistSettings
-from orthanc_tw.index.gateway import Index, ResourceRow
+from orthanc_tw.index.gateway import ResourceRow
 from orthanc_tw.jobs.interface import JobRequest, JobsEngine
 from orthanc_tw.jobs.kinds.modality_store import MODALITY_STORE, store_parameters
-from orthanc_tw.jobs.kinds.modality_store_plan import Resource
 from orthanc_tw.jobs.kinds.storage_commitment import commitment_request
-from orthanc_tw.net.interface import (
-    AssociationInfo,
-    AssociationPool,
-    Command,
-    Modalities,
-    MoveOriginator,
-    Service,
-    ServiceHandler,
-)
+from orthanc_tw.model.resource import Resource
+from orthanc_tw.net.associations import AssociationPool, Modalities
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.permissions import Permissions
 from orthanc_tw.net.scp import sop_classes
@@ -40,8 +31,9 @@ from orthanc_tw.net.scp.identifiers import Identifiers
 from orthanc_tw.net.scp.move import MoveHandler
 from orthanc_tw.net.scp.storage_commitment import CommitmentReportHandler, CommitmentRequestHandler
 from orthanc_tw.net.scp.worklist import WorklistHandler
+from orthanc_tw.net.service import Service, ServiceHandler
 from orthanc_tw.net.store_session import StoreSession, StoreSettings, Transcoder
-from orthanc_tw.storage.interface import Storage
+from orthanc_tw.net.values import AssociationInfo, Command, MoveOriginator
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +44,7 @@ class Exchange:
     :ivar store_settings: how C-MOVE sends
     """
 
-    index: Index
-    storage: Storage
-    indexed: IndexedTags
-    runtime: RuntimeOptions
-    in_thread: Callable[..., Deferred[Any]]
+    base: Base
     modalities: Modalities
     pool: AssociationPool
     engine: JobsEngine
@@ -65,11 +53,9 @@ class Exchange:
     transcoder: Transcoder
 
 
-def dicom_services(
-    configuration: Configuration, permissions: Permissions, exchange: Exchange
-) -> Sequence[Service]:
+def dicom_services(exchange: Exchange, permissions: Permissions) -> Sequence[Service]:
     """All of them. Worklists are offered if they are enabled only."""
-    identifiers = Identifiers(exchange.runtime)
+    identifiers = Identifiers(exchange.base.runtime)
 
     def service(
         operation: str,
@@ -93,21 +79,21 @@ def dicom_services(
             "find",
             Command.C_FIND,
             (sop_classes.PATIENT_ROOT_FIND, sop_classes.STUDY_ROOT_FIND),
-            _find(configuration, exchange, identifiers),
+            _find(exchange, identifiers),
         ),
         service(
             "move",
             Command.C_MOVE,
             (sop_classes.PATIENT_ROOT_MOVE, sop_classes.STUDY_ROOT_MOVE),
-            _move(configuration, permissions, exchange, identifiers),
+            _move(exchange, permissions, identifiers),
         ),
         service(
             "get",
             Command.C_GET,
             (sop_classes.PATIENT_ROOT_GET, sop_classes.STUDY_ROOT_GET),
             GetHandler(
-                exchange.index,
-                exchange.storage,
+                exchange.base.index,
+                exchange.base.storage,
                 identifiers,
                 exchange.transcoder if exchange.store_settings.transcode else None,
             ),
@@ -128,9 +114,9 @@ def dicom_services(
             name="n-event-report",
         ),
     ]
-    worklists = worklist_settings(configuration)
+    worklists = worklist_settings(exchange.base.configuration)
     if worklists is not None:
-        found = Worklists(worklists, exchange.runtime, exchange.in_thread)
+        found = Worklists(worklists, exchange.base.runtime, exchange.base.in_thread)
         services.append(
             service(
                 "find-worklist",
@@ -168,28 +154,24 @@ def store_settings(configuration: Configuration) -> StoreSettings:
     )
 
 
-def _find(
-    configuration: Configuration, exchange: Exchange, identifiers: Identifiers
-) -> FindHandler:
+def _find(exchange: Exchange, identifiers: Identifiers) -> FindHandler:
+    base = exchange.base
+    configuration = base.configuration
     limits = settings.find(configuration)
-    documents = Documents(exchange.storage, exchange.in_thread, exchange.runtime)
+    documents = Documents(base.storage, base.in_thread, base.runtime)
     queries = ResourceQueries(
-        exchange.index,
-        Finder(exchange.index, documents, limits),
+        base.index,
+        Finder(base.index, documents, limits),
         documents,
-        exchange.indexed,
+        indexed_tags(base.main_tags),
         limits,
         QuerySettings(case_sensitive_pn=configuration.boolean("CaseSensitivePN")),
     )
     return FindHandler(queries, identifiers, configuration.text("DicomAet"))
 
 
-def _move(
-    configuration: Configuration,
-    permissions: Permissions,
-    exchange: Exchange,
-    identifiers: Identifiers,
-) -> MoveHandler:
+def _move(exchange: Exchange, permissions: Permissions, identifiers: Identifiers) -> MoveHandler:
+    configuration = exchange.base.configuration
     local_aet = configuration.text("DicomAet")
 
     def sender(modality: RemoteModality) -> StoreSession:
@@ -203,7 +185,7 @@ def _move(
     ) -> Deferred[str]:
         parameters = store_parameters(
             modality,
-            [Resource(row.public_id, row.level) for row in rows],
+            [Resource(row.level, row.public_id) for row in rows],
             count,
             local_aet=modality.local_aet or local_aet,
             permissive=True,
@@ -213,8 +195,8 @@ def _move(
         return exchange.engine.submit(JobRequest(MODALITY_STORE, parameters))
 
     return MoveHandler(
-        exchange.index,
-        exchange.storage,
+        exchange.base.index,
+        exchange.base.storage,
         identifiers,
         exchange.modalities,
         sender,

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from twisted.internet.defer import Deferred
 
 from orthanc_tw.app import settings
+from orthanc_tw.app.base import Base
+from orthanc_tw.app.indexing import make_reconstructor
 from orthanc_tw.config import Configuration
-from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.modification.aftermath import Aftermath
 from orthanc_tw.core.modification.dry_run import DryRun
 from orthanc_tw.core.modification.instance_file import InstanceFiles
 from orthanc_tw.core.modification.instances import InstanceModifier
-from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.core.run_in_worker import RunInWorker
-from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.dicom.modification.plan import ModificationSettings
 from orthanc_tw.dicom.tag_json import TagOptions
-from orthanc_tw.dicom.tags import UserDictionary
-from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.jobs.kinds.modification import ModificationKind
 from orthanc_tw.jobs.kinds.modification_parameters import (
@@ -41,9 +33,6 @@ from orthanc_tw.rest.routes.modification_jobs import ModificationJobRoutes
 from orthanc_tw.rest.routes.modify_instance import InstanceModificationRoutes
 from orthanc_tw.rest.routes.split_merge import SplitMergeRoutes
 from orthanc_tw.rest.streaming import Streamer
-from orthanc_tw.storage.interface import Storage
-from orthanc_tw.workers.pool import WorkerPool
-from orthanc_tw.workers.settings import MB, WorkerSettings
 
 _SEED_BYTES = 32
 
@@ -61,32 +50,14 @@ class ModificationParts:
     run: RunInWorker
 
 
-def worker_settings(configuration: Configuration) -> WorkerSettings:
-    """Limits of the worker processes."""
-    return WorkerSettings(
-        workers=configuration.integer("WorkerProcesses") or os.cpu_count() or 1,
-        memory_bytes=configuration.integer("WorkerMemoryMB") * MB,
-        deadline_s=float(configuration.integer("WorkerTimeout")),
-    )
-
-
-def make_modification(
-    configuration: Configuration,
-    index: Index,
-    storage: Storage,
-    store: InstanceStore,
-    reconstructor: Reconstructor,
-    runtime: RuntimeOptions,
-    workers: WorkerPool,
-    in_thread: Callable[..., Deferred[Any]],
-    dictionary: UserDictionary,
-) -> ModificationParts:
+def make_modification(base: Base, store: InstanceStore) -> ModificationParts:
     """The kinds of jobs, and what the routes need beside them."""
+    configuration, index, workers = base.configuration, base.index, base.workers
 
     def modification_settings() -> ModificationSettings:
         return ModificationSettings(
-            default_encoding=runtime.default_encoding,
-            dictionary=dictionary,
+            default_encoding=base.runtime.default_encoding,
+            dictionary=base.main_tags.dictionary,
             conformant=configuration.boolean("ConformantAnonymization") or None,
             lossy_quality=configuration.integer("DicomLossyTranscodingQuality"),
         )
@@ -94,16 +65,14 @@ def make_modification(
     key = _pseudonym_key(configuration)
     modifier = InstanceModifier(
         index,
-        storage,
+        base.storage,
         store,
         workers.run,
         modification_settings,
         pseudonym_key=key,
         with_md5=configuration.boolean("StoreMD5ForAttachments"),
     )
-    aftermath = Aftermath(
-        index, ResourceDeleter(index, storage, in_thread, time.time), reconstructor
-    )
+    aftermath = Aftermath(index, base.deleter(index), make_reconstructor(base, index))
     # Two for each worker: one that it works on, one on its way to the disk.
     at_once = configuration.mapping("JobsEngineThreadsCount")
     kinds = [
@@ -116,20 +85,19 @@ def make_modification(
 
 
 def modification_routes(
-    configuration: Configuration,
+    base: Base,
     parts: ModificationParts,
-    index: Index,
     engine: JobsEngine,
     instances: Instances,
-    storage: Storage,
     streamer: Streamer,
     tag_options: Callable[[], TagOptions],
     levels: Sequence[ResourceType],
 ) -> Sequence[RouteProvider]:
     """The routes that submit such jobs; none if the server is read-only."""
-    if configuration.boolean("ReadOnly"):
+    if base.is_read_only:
         return ()
-    overwrite = settings.overwrite_instances(configuration)
+    index, storage = base.served_index, base.storage
+    overwrite = settings.overwrite_instances(base.configuration)
     dry_run = DryRun(instances, storage, parts.run, parts.settings, parts.pseudonym_key)
     return (
         InstanceModificationRoutes(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from twisted.internet.defer import Deferred
-
+from orthanc_tw.app.base import Base
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobKind, JobsEngine
 from orthanc_tw.jobs.kinds.peer_sender import PeerSender
 from orthanc_tw.jobs.kinds.peer_store import PeerStoreKind
-from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.peers.client import PeerClient, PeerClientSettings
 from orthanc_tw.peers.peer import OrthancPeer
@@ -25,7 +22,6 @@ from orthanc_tw.rest.http import RouteProvider
 from orthanc_tw.rest.routes.peers import PeerRoutes, PeerServices
 from orthanc_tw.rest.store_request import ExportLogger
 from orthanc_tw.startup import StartupError
-from orthanc_tw.storage.interface import Storage
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +45,22 @@ class Peers:
         return self.services.client
 
 
-def make_peers(
-    configuration: Configuration,
-    reactor: Any,
-    index: Index,
-    served_index: Index,
-    storage: Storage,
-    transcoder: FileTranscoder,
-    in_thread: Callable[..., Deferred[Any]],
-    exports: ExportLogger,
-    metrics: Metrics,
-) -> Peers:
+def make_peers(base: Base, transcoder: FileTranscoder, exports: ExportLogger) -> Peers:
     """Wire it; nothing is asked yet.
 
-    :param served_index: read-only where the server is
     :raises StartupError: naming the option that is not as it should be, and no secret
     """
-    registry = _registry(configuration, served_index)
-    client = PeerClient(reactor, client_settings(configuration), in_thread, metrics.count_peer)
-    sender = PeerSender(client, storage, transcoder, in_thread)
+    registry = _registry(base.configuration, base.served_index)
+    client = PeerClient(
+        base.reactor,
+        client_settings(base.configuration),
+        base.in_thread,
+        base.metrics.count_peer,
+    )
+    sender = PeerSender(client, base.storage, transcoder, base.in_thread)
     return Peers(
         PeerServices(registry, client, exports),
-        (PeerStoreKind(index, sender, registry),),
+        (PeerStoreKind(base.index, sender, registry),),
     )
 
 

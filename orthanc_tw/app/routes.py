@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from twisted.internet.defer import Deferred
 
 from orthanc_tw.app import settings
+from orthanc_tw.app.base import Base
 from orthanc_tw.app.creation import creation_routes
 from orthanc_tw.app.dicom_client import (
     DicomClient,
@@ -18,7 +15,7 @@ from orthanc_tw.app.dicom_client import (
 )
 from orthanc_tw.app.export import export_settings
 from orthanc_tw.app.images import image_routes
-from orthanc_tw.app.indexing import indexed_tags, summary_reader
+from orthanc_tw.app.indexing import indexed_tags, make_reconstructor, make_rewriter
 from orthanc_tw.app.modification import (
     ModificationParts,
     modification_routes,
@@ -29,31 +26,20 @@ from orthanc_tw.app.transfers import (
     transfer_routes,
 )
 from orthanc_tw.app.warnings import tag_warnings
-from orthanc_tw.config import Configuration
 from orthanc_tw.core.attachments import Attachments
 from orthanc_tw.core.browse import Browser
-from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.export import Exporter
 from orthanc_tw.core.find import Finder
 from orthanc_tw.core.instances import Instances
 from orthanc_tw.core.metadata import Metadata
 from orthanc_tw.core.names import metadata_names
-from orthanc_tw.core.reconstruct import Reconstructor
-from orthanc_tw.core.rewrite_files import FileRewriter
-from orthanc_tw.core.runtime import RuntimeOptions
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.core.transcoding.ingest import IngestTranscoder
 from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.core.upload import Uploader
-from orthanc_tw.dicom.main_tags import MainDicomTags
-from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.dicom.uids import accepted_transfer_syntaxes
-from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.engine import JobsEngineService
-from orthanc_tw.log_levels import LogLevels
-from orthanc_tw.metrics import Metrics
-from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.files import FileAnswers
 from orthanc_tw.rest.http import RouteProvider
 from orthanc_tw.rest.routes.archives import ArchiveRoutes
@@ -78,30 +64,19 @@ from orthanc_tw.rest.routes.tags import TagRoutes
 from orthanc_tw.rest.routes.tools import ToolsRoutes, levels_enabled
 from orthanc_tw.rest.routes.upload import UploadRoutes
 from orthanc_tw.rest.streaming import Streamer
-from orthanc_tw.storage.filesystem import FilesystemStorage
-
-InThread = Callable[..., Deferred[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class RouteParts:
     """The parts of a server that routes are made of."""
 
-    reactor: Any
-    main_tags: MainDicomTags
-    database_uuid: str
-    index: Index
-    storage: FilesystemStorage
-    in_thread: InThread
-    metrics: Metrics
-    runtime: RuntimeOptions
+    base: Base
     store: InstanceStore
     engine: JobsEngineService
     streamer: Streamer
     events: JobEventsRoutes
     reset: Callable[[], None]
     shutdown: Callable[[], None]
-    log_levels: LogLevels
     modification: ModificationParts
     client: DicomClient
     peers: Peers
@@ -110,63 +85,53 @@ class RouteParts:
     ingest: IngestTranscoder | None
 
 
-def route_providers(configuration: Configuration, parts: RouteParts) -> Sequence[RouteProvider]:
+def route_providers(parts: RouteParts) -> Sequence[RouteProvider]:
     """All that make routes. Their constructors keep what they are given, and use nothing of it."""
+    base = parts.base
+    configuration, index, in_thread = base.configuration, base.served_index, base.in_thread
+    send_chunks = parts.streamer.send_chunks
     levels = levels_enabled(configuration.boolean("PatientLevelEnabled"))
     check_revisions = configuration.boolean("CheckRevisions")
-    documents = Documents(parts.storage, parts.in_thread, parts.runtime, parts.main_tags.dictionary)
-    instances = Instances(parts.index, documents)
-    export = export_settings(configuration)
-    indexed = indexed_tags(parts.main_tags)
+    documents = Documents(base.storage, in_thread, base.runtime, base.main_tags.dictionary)
+    instances = Instances(index, documents)
+    indexed = indexed_tags(base.main_tags)
     names = metadata_names(configuration.mapping("UserMetadata"))
-    warnings = tag_warnings(configuration, parts.main_tags, indexed)
-    browser = Browser(
-        parts.index, documents, names, indexed, settings.browse(configuration), warnings
-    )
+    warnings = tag_warnings(configuration, base.main_tags, indexed)
+    browser = Browser(index, documents, names, indexed, settings.browse(configuration), warnings)
     find_settings = settings.find(configuration)
-    finder = Finder(parts.index, documents, find_settings)
-    deleter = ResourceDeleter(parts.index, parts.storage, parts.in_thread, time.time)
-    files = FileAnswers(parts.storage, parts.streamer, parts.in_thread, parts.metrics.inc)
+    finder = Finder(index, documents, find_settings)
+    deleter = base.deleter(index)
+    files = FileAnswers(base.storage, parts.streamer, in_thread, base.metrics.inc)
     attachments = Attachments(
-        parts.index,
-        parts.storage,
-        parts.in_thread,
-        parts.reactor,
+        index,
+        base.storage,
+        in_thread,
+        base.reactor,
         compress=configuration.boolean("StorageCompression"),
         check_revisions=check_revisions,
     )
-    metadata = Metadata(parts.index, parts.reactor, check_revisions=check_revisions)
-    reconstructor = Reconstructor(
-        parts.index,
-        parts.storage,
-        summary_reader(parts.main_tags, parts.runtime),
-        parts.in_thread,
-        {level: parts.main_tags.signature(level) for level in ResourceType},
-    )
-    rewriter = FileRewriter(
-        parts.index,
-        parts.storage,
-        summary_reader(parts.main_tags, parts.runtime),
-        parts.in_thread,
-        {level: parts.main_tags.signature(level) for level in ResourceType},
-        compress=configuration.boolean("StorageCompression"),
-        ingest=parts.ingest,
-    )
+    metadata = Metadata(index, base.reactor, check_revisions=check_revisions)
 
     providers: list[RouteProvider] = [
         SystemRoutes(
-            parts.index, settings.system(configuration, parts.main_tags, parts.database_uuid)
+            index, settings.system(configuration, base.main_tags, base.index.database_uuid)
         ),
-        ResourceRoutes(browser, deleter, parts.streamer.send_chunks, levels),
+        ResourceRoutes(browser, deleter, send_chunks, levels),
         FileExportRoutes(
-            instances, Exporter(parts.storage, parts.in_thread, export, lambda: uuid.uuid4().hex)
+            instances,
+            Exporter(
+                base.storage,
+                in_thread,
+                export_settings(configuration),
+                lambda: uuid.uuid4().hex,
+            ),
         ),
         TagRoutes(
             instances,
             documents,
             files,
-            parts.streamer.send_chunks,
-            parts.in_thread,
+            send_chunks,
+            in_thread,
             levels,
             parts.transcoder,
         ),
@@ -175,79 +140,50 @@ def route_providers(configuration: Configuration, parts: RouteParts) -> Sequence
             attachments,
             settings.attachment_names(configuration),
             files,
-            parts.storage.new_spool,
+            base.storage.new_spool,
             levels,
         ),
-        LabelRoutes(parts.index, levels),
-        ReconstructRoutes(reconstructor, rewriter, levels),
-        ChangeRoutes(parts.index, parts.streamer.send_chunks),
-        ExportRoutes(parts.index),
+        LabelRoutes(index, levels),
+        ReconstructRoutes(
+            make_reconstructor(base, index), make_rewriter(base, parts.ingest), levels
+        ),
+        ChangeRoutes(index, send_chunks),
+        ExportRoutes(index),
         FindRoutes(
-            parts.index,
+            index,
             finder,
             browser,
             deleter,
             names,
             indexed,
             find_settings,
-            parts.streamer.send_chunks,
+            send_chunks,
         ),
-        ToolsRoutes(
-            parts.index, parts.reactor, uuid.uuid4, reset=parts.reset, shutdown=parts.shutdown
-        ),
-        SettingsRoutes(parts.runtime, parts.log_levels, parts.metrics, accepted_transfer_syntaxes),
-        ArchiveRoutes(parts.index, parts.engine, parts.streamer, settings.archives(configuration)),
+        ToolsRoutes(index, base.reactor, uuid.uuid4, reset=parts.reset, shutdown=parts.shutdown),
+        SettingsRoutes(base.runtime, base.log_levels, base.metrics, accepted_transfer_syntaxes),
+        ArchiveRoutes(index, parts.engine, parts.streamer, settings.archives(configuration)),
         JobsRoutes(parts.engine, parts.streamer),
         JobOutputRoutes(parts.engine, parts.streamer),
         parts.events,
-        SliceRoutes(parts.index),
-        *image_routes(
-            parts.index,
-            instances,
-            parts.storage,
-            parts.modification.run,
-            parts.in_thread,
-            parts.streamer,
-        ),
+        SliceRoutes(index),
+        *image_routes(index, instances, base.storage, base.workers.run, in_thread, parts.streamer),
         *modification_routes(
-            configuration,
+            base,
             parts.modification,
-            parts.index,
             parts.engine,
             instances,
-            parts.storage,
             parts.streamer,
             documents.tag_options,
             levels,
         ),
-        *creation_routes(
-            configuration,
-            parts.index,
-            parts.storage,
-            parts.store,
-            instances,
-            documents,
-            parts.runtime,
-            parts.main_tags.dictionary or UserDictionary(),
-            parts.modification.run,
-            parts.in_thread,
-            parts.streamer.send_chunks,
-        ),
+        *creation_routes(base, parts.store, instances, documents, send_chunks),
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
-        *client_routes(
-            parts.client, parts.index, parts.engine, deleter, parts.streamer.send_chunks
-        ),
-        *peer_routes(parts.peers, parts.index, parts.engine),
-        *transfer_routes(
-            parts.transfers,
-            parts.engine,
-            parts.in_thread,
-            exports=parts.peers.services.exports,
-            read_only=configuration.boolean("ReadOnly"),
-        ),
+        *client_routes(parts.client, index, parts.engine, deleter, send_chunks),
+        *peer_routes(parts.peers, index, parts.engine),
+        *transfer_routes(base, parts.transfers, parts.engine, exports=parts.peers.services.exports),
     ]
-    if not configuration.boolean("ReadOnly"):
-        uploader = Uploader(parts.store, parts.in_thread, settings.uploads(configuration))
+    if not base.is_read_only:
+        uploader = Uploader(parts.store, in_thread, settings.uploads(configuration))
         providers.append(UploadRoutes(uploader))
     providers.append(OpenApiRoutes(providers))
     return providers

@@ -37,6 +37,7 @@ from orthanc_tw.rest.routes.system import SystemSettings
 from orthanc_tw.rest.site import SiteSettings
 from orthanc_tw.rest.tls import TlsSettings
 from orthanc_tw.startup import StartupError
+from orthanc_tw.workers.settings import WorkerSettings
 
 MB = 1024 * 1024
 #: Libraries that ``/system`` names.
@@ -91,17 +92,23 @@ def overwrite_instances(configuration: Configuration) -> OverwriteInstances:
     return OverwriteInstances(value)
 
 
+def signatures(tags: MainDicomTags) -> dict[ResourceType, str]:
+    """``MainDicomTagsSignature`` of each level."""
+    return {level: tags.signature(level) for level in ResourceType}
+
+
 def store(configuration: Configuration, tags: MainDicomTags) -> StoreSettings:
     """Settings of ingest."""
     return StoreSettings(
         overwrite=overwrite_instances(configuration),
-        compress=configuration.boolean("StorageCompression"),
+        compress=configuration.boolean("StorageCompression")
+        and configuration.boolean("StoreDicom"),
         limits=StorageLimits(
             maximum_storage_bytes=configuration.integer("MaximumStorageSize") * MB,
             maximum_patients=configuration.integer("MaximumPatientCount"),
             recycle=configuration.text("MaximumStorageMode") == "Recycle",
         ),
-        signatures={level: tags.signature(level) for level in ResourceType},
+        signatures=signatures(tags),
     )
 
 
@@ -262,3 +269,12 @@ def library_versions() -> Mapping[str, str]:
 def stable_age(configuration: Configuration) -> float:
     """``StableAge`` in seconds."""
     return float(stable_age_s(configuration))
+
+
+def workers(configuration: Configuration) -> WorkerSettings:
+    """Limits of the worker processes."""
+    return WorkerSettings(
+        workers=configuration.integer("WorkerProcesses") or os.cpu_count() or 1,
+        memory_bytes=configuration.integer("WorkerMemoryMB") * MB,
+        deadline_s=float(configuration.integer("WorkerTimeout")),
+    )

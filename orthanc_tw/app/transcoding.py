@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from twisted.internet.defer import Deferred
-
-from orthanc_tw.config import Configuration
+from orthanc_tw.app.base import Base
 from orthanc_tw.core.transcoding.ingest import IngestTranscoder, IngestTranscodingSettings
 from orthanc_tw.core.transcoding.transcoder import FileTranscoder
 from orthanc_tw.dicom.transcoding.refusal import refuse_syntax
 from orthanc_tw.dicom.uids import is_known_transfer_syntax
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.startup import StartupError
-from orthanc_tw.storage.interface import Storage
-from orthanc_tw.workers.pool import WorkerPool
 
 
-def make_ingest_transcoder(
-    configuration: Configuration,
-    files: FileTranscoder,
-    storage: Storage,
-    in_thread: Callable[..., Deferred[Any]],
-) -> IngestTranscoder | None:
+def make_ingest_transcoder(base: Base, files: FileTranscoder) -> IngestTranscoder | None:
     """``IngestTranscoding`` and its two companions; None if it is not set.
 
     :raises StartupError: if the transfer syntax is unknown, or nothing here writes it
     """
+    configuration = base.configuration
     syntax = configuration.optional_text("IngestTranscoding")
     if not syntax:
         return None
@@ -41,8 +30,8 @@ def make_ingest_transcoder(
         raise StartupError(f'Option "IngestTranscoding": {error.details}') from error
     return IngestTranscoder(
         files,
-        storage,
-        in_thread,
+        base.storage,
+        base.in_thread,
         IngestTranscodingSettings(
             syntax,
             configuration.boolean("IngestTranscodingOfUncompressed"),
@@ -51,13 +40,12 @@ def make_ingest_transcoder(
     )
 
 
-def make_transcoder(
-    configuration: Configuration, storage: Storage, workers: WorkerPool
-) -> FileTranscoder:
+def make_transcoder(base: Base) -> FileTranscoder:
     """``DicomLossyTranscodingQuality`` and ``TranscoderThreadsCount``."""
+    configuration = base.configuration
     return FileTranscoder(
-        storage,
-        workers.run,
+        base.storage,
+        base.workers.run,
         quality=configuration.integer("DicomLossyTranscodingQuality"),
         with_md5=configuration.boolean("StoreMD5ForAttachments"),
         at_once=configuration.integer("TranscoderThreadsCount"),

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -13,28 +12,24 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
+from orthanc_tw.app.base import Base
 from orthanc_tw.app.settings import MB, folders
-from orthanc_tw.config import Configuration
-from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.core.transfers.commit import TransferCommitter
 from orthanc_tw.core.transfers.concatenation import InflatedFiles
 from orthanc_tw.core.transfers.figures import transfer_values
 from orthanc_tw.core.transfers.lookup import TransferLookup
 from orthanc_tw.core.transfers.transactions import PushTransactions
-from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobKind, JobsEngine
 from orthanc_tw.jobs.kinds.pull_transfer import PullTransferKind
 from orthanc_tw.jobs.kinds.push_transfer import PushTransferKind
 from orthanc_tw.jobs.kinds.transfer_network import TransferJobSettings, TransferNetwork
-from orthanc_tw.metrics import Metrics
 from orthanc_tw.peers.client import PeerClient
 from orthanc_tw.peers.registry import PeerRegistry
 from orthanc_tw.rest.http import RouteProvider
 from orthanc_tw.rest.routes.push_transactions import PushTransactionRoutes
 from orthanc_tw.rest.routes.transfers import TransferRoutes
 from orthanc_tw.rest.store_request import ExportLogger
-from orthanc_tw.storage.interface import Storage
 
 FOLDER = "transfers"
 _KB = 1024
@@ -77,27 +72,20 @@ class Transfers:
 
 
 def make_transfers(
-    configuration: Configuration,
-    reactor: Any,
-    index: Index,
-    storage: Storage,
-    store: InstanceStore,
-    client: PeerClient,
-    peers: PeerRegistry,
-    in_thread: Callable[..., Deferred[Any]],
-    metrics: Metrics,
+    base: Base, store: InstanceStore, client: PeerClient, peers: PeerRegistry
 ) -> Transfers:
     """Wire it; nothing runs yet."""
-    options = configuration.mapping("Transfers")
+    options = base.configuration.mapping("Transfers")
+    index, storage, in_thread = base.index, base.storage, base.in_thread
     committer = TransferCommitter(
         index,
         store,
-        ResourceDeleter(index, storage, in_thread, time.time),
+        base.deleter(index),
         in_thread,
         options["CommitThreadsCount"],
     )
     transactions = PushTransactions(
-        os.path.join(str(folders(configuration).storage), FOLDER),
+        os.path.join(str(folders(base.configuration).storage), FOLDER),
         committer,
         in_thread,
         options["MaxPushTransactions"],
@@ -108,7 +96,7 @@ def make_transfers(
     network = TransferNetwork(
         client,
         peers.require,
-        reactor,
+        base.reactor,
         Random().random,
         TransferJobSettings(
             threads=options["Threads"],
@@ -117,7 +105,9 @@ def make_transfers(
             commit_timeout_s=options["PeerCommitTimeout"],
         ),
     )
-    metrics.add_source(transfer_values(transactions.figures, lambda: transactions.available, files))
+    base.metrics.add_source(
+        transfer_values(transactions.figures, lambda: transactions.available, files)
+    )
     return Transfers(
         TransferService(transactions, files),
         (
@@ -134,12 +124,7 @@ def make_transfers(
 
 
 def transfer_routes(
-    transfers: Transfers,
-    engine: JobsEngine,
-    in_thread: Callable[..., Deferred[Any]],
-    *,
-    exports: ExportLogger | None,
-    read_only: bool,
+    base: Base, transfers: Transfers, engine: JobsEngine, *, exports: ExportLogger | None
 ) -> Sequence[RouteProvider]:
     """The routes; a server that is read-only takes no pushes."""
     routes: list[RouteProvider] = [
@@ -150,13 +135,13 @@ def transfer_routes(
             transfers.client,
             lambda: list(transfers.peers),
             transfers.peers.require,
-            in_thread,
+            base.in_thread,
             originator=str(uuid.uuid4()),
             connectivity_timeout_s=transfers.connectivity_timeout_s,
-            read_only=read_only,
+            read_only=base.is_read_only,
             exports=exports,
         )
     ]
-    if not read_only:
-        routes.append(PushTransactionRoutes(transfers.transactions, in_thread))
+    if not base.is_read_only:
+        routes.append(PushTransactionRoutes(transfers.transactions, base.in_thread))
     return routes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
+from orthanc_tw.app import settings
 from orthanc_tw.config import Configuration
 from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.tag_warnings import TagWarnings
 from orthanc_tw.dicom.main_tags import MainDicomTags
-from orthanc_tw.model.levels import ResourceType
 
 
 def enabled_warnings(configuration: Configuration) -> frozenset[str]:
@@ -24,7 +24,7 @@ def tag_warnings(
     log = Logger(namespace="orthanc_tw.core.tag_warnings")
     return TagWarnings(
         enabled_warnings(configuration),
-        {level: main_tags.signature(level) for level in ResourceType},
+        settings.signatures(main_tags),
         indexed,
         lambda line: log.warn("{line}", line=line),
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from orthanc_tw.dicom.uids import transfer_syntax
 from orthanc_tw.net.errors import ProtocolError
-from orthanc_tw.net.interface import Dataset
+from orthanc_tw.net.values import Dataset
 
 if TYPE_CHECKING:
     from pydicom import Dataset as PydicomDataset

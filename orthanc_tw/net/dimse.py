@@ -11,9 +11,9 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from orthanc_tw.net.interface import Command
 from orthanc_tw.net.pdu import IS_COMMAND, IS_LAST
 from orthanc_tw.net.user_items import Malformed
+from orthanc_tw.net.values import Command
 
 CommandSet = Mapping[int, "int | str"]
 

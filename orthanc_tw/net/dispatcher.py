@@ -11,18 +11,13 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, succeed
 from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.net import dimse
 from orthanc_tw.net.dimse import CommandSet, DatasetSink
-from orthanc_tw.net.interface import (
-    AssociationInfo,
-    Command,
-    Reply,
-    Service,
-    Status,
-)
 from orthanc_tw.net.operation import Observe, Operation
 from orthanc_tw.net.scp.store import InstanceSink, Swallow
+from orthanc_tw.net.service import Service
 from orthanc_tw.net.session import Context, DatasetCollector, Session
 from orthanc_tw.net.slots import Slots
 from orthanc_tw.net.user_items import Malformed
+from orthanc_tw.net.values import AssociationInfo, Command, Reply, Status
 
 # Asynchronous operations are never agreed to, but some peers send ahead.
 _MOST_AT_ONCE = 16

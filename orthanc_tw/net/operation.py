@@ -13,19 +13,19 @@ from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.net import dimse
 from orthanc_tw.net.dimse import CommandSet
 from orthanc_tw.net.errors import AssociationAborted
-from orthanc_tw.net.interface import (
+from orthanc_tw.net.responses import response
+from orthanc_tw.net.service import ServiceRequest
+from orthanc_tw.net.session import Context, Session
+from orthanc_tw.net.store_user import StoreUser
+from orthanc_tw.net.values import (
     AssociationInfo,
     Command,
     Dataset,
     InstanceFile,
     MoveOriginator,
     Reply,
-    ServiceRequest,
     Status,
 )
-from orthanc_tw.net.responses import response
-from orthanc_tw.net.session import Context, Session
-from orthanc_tw.net.store_user import StoreUser
 
 #: Told of each operation: name, who asked, status.
 Observe = Callable[[str, AssociationInfo, int], None]

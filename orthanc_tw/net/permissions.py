@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orthanc_tw.net.interface import AssociationInfo, Modalities
+from orthanc_tw.net.associations import Modalities
 from orthanc_tw.net.modalities import RemoteModality
+from orthanc_tw.net.values import AssociationInfo
 
 #: Permission of a modality, by the operation that it is asked for.
 _OF_MODALITY: dict[str, Callable[[RemoteModality], bool]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orthanc_tw.net import dimse
 from orthanc_tw.net.dimse import CommandSet
-from orthanc_tw.net.interface import Command, Dataset, Reply
+from orthanc_tw.net.values import Command, Dataset, Reply
 
 _MOST = 0xFFFF
 _COUNTERS = {

@@ -14,10 +14,10 @@ from twisted.logger import Logger
 from orthanc_tw.net import dimse
 from orthanc_tw.net.dimse import CommandSet, DatasetSink, MessageReader
 from orthanc_tw.net.errors import AssociationAborted, AssociationError
-from orthanc_tw.net.interface import Dataset
 from orthanc_tw.net.sender import MessageSender
 from orthanc_tw.net.tracing import Trace, shown
 from orthanc_tw.net.user_items import Malformed
+from orthanc_tw.net.values import Dataset
 
 #: The longest data set that is collected in memory (an identifier, a list of references), bytes.
 MAXIMUM_DATASET_BYTES = 16 * 1024 * 1024

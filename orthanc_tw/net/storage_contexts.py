@@ -15,7 +15,7 @@ from orthanc_tw.dicom.uids import (
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
 )
-from orthanc_tw.net.interface import Proposal
+from orthanc_tw.net.associations import Proposal
 
 # Two are taken by the query/retrieve models.
 MAXIMUM_CONTEXTS = 126

@@ -13,17 +13,11 @@ from typing import Protocol
 
 from orthanc_tw.dicom.uids import EXPLICIT_LITTLE_ENDIAN
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.net.associations import AssociationPool, Proposal, ScuAssociation
 from orthanc_tw.net.errors import NoPresentationContext
-from orthanc_tw.net.interface import (
-    AssociationPool,
-    InstanceFile,
-    MoveOriginator,
-    Proposal,
-    Reply,
-    ScuAssociation,
-)
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.query.client import dimse_error, uncompressed_syntaxes
+from orthanc_tw.net.values import InstanceFile, MoveOriginator, Reply
 
 MAXIMUM_CONTEXTS = 128
 #: SOP class and transfer syntax.

@@ -14,9 +14,9 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.net import dimse
 from orthanc_tw.net.dimse import CommandSet
 from orthanc_tw.net.errors import AssociationAborted, AssociationError, NoPresentationContext
-from orthanc_tw.net.interface import Command, Dataset, InstanceFile, MoveOriginator, Reply
 from orthanc_tw.net.responses import reply_of
 from orthanc_tw.net.session import Context, Session
+from orthanc_tw.net.values import Command, Dataset, InstanceFile, MoveOriginator, Reply
 
 # A meta header is some hundred bytes; of (0002,0102) more may come.
 _HEAD_BYTES = 64 * 1024

@@ -8,7 +8,7 @@ from typing import IO, BinaryIO, cast
 from orthanc_tw.dicom.document import Item
 from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.net.interface import InstanceFile
+from orthanc_tw.net.values import InstanceFile
 
 _SOP_CLASS_UID = 0x00080016
 _SOP_INSTANCE_UID = 0x00080018

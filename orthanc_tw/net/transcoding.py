@@ -19,7 +19,7 @@ from orthanc_tw.dicom.uids import (
 )
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.registries import Compression
-from orthanc_tw.net.interface import InstanceFile
+from orthanc_tw.net.values import InstanceFile
 from orthanc_tw.storage.interface import Spool
 
 #: Transfer syntaxes that keep every pixel, in the order in which they are taken.

@@ -12,10 +12,10 @@ from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
 from orthanc_tw.index.gateway import ReadTransaction
-from orthanc_tw.jobs.kinds.modality_store_plan import Resource
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.resource import Resource
 from orthanc_tw.rest.http import json_request, read_body
 
 _MISSING = 'Missing field in JSON: "Resources"'
@@ -78,7 +78,7 @@ def resolve(tx: ReadTransaction, identifiers: Sequence[str]) -> tuple[Sequence[R
         row = tx.lookup(identifier)
         if row is None:
             raise OrthancError(ErrorCode.UNKNOWN_RESOURCE)
-        resources.append(Resource(row.public_id, row.level))
+        resources.append(Resource(row.level, row.public_id))
         if row.level is ResourceType.INSTANCE:
             instances += 1
         else:

@@ -7,8 +7,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 
-from orthanc_tw.net.interface import Dataset, InstanceFile, MoveOriginator, Proposal, Reply
+from orthanc_tw.net.associations import Proposal
 from orthanc_tw.net.modalities import RemoteModality
+from orthanc_tw.net.values import Dataset, InstanceFile, MoveOriginator, Reply
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 MODALITY = RemoteModality("REMOTE", "localhost", 104)

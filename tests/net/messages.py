@@ -7,15 +7,11 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.net import dimse, pdu
-from orthanc_tw.net.interface import (
-    Command,
-    Reply,
-    Responder,
-    ServiceRequest,
-)
 from orthanc_tw.net.pdu import AssociateRequest, ProposedContext
 from orthanc_tw.net.sender import fragments
+from orthanc_tw.net.service import Responder, ServiceRequest
 from orthanc_tw.net.user_items import UserInformation
+from orthanc_tw.net.values import Command, Reply
 from tests.net.support import CT, EXPLICIT, IMPLICIT
 
 VERIFICATION = "1.2.840.10008.1.1"

@@ -15,14 +15,15 @@ from orthanc_tw.dicom.charset import Encoding
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.reader import read_summary
 from orthanc_tw.net.dispatcher import Host
-from orthanc_tw.net.interface import Command, Service
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.negotiation import Policy
 from orthanc_tw.net.permissions import Permissions, PermissionSettings
 from orthanc_tw.net.scp.acceptor import Acceptor, AcceptorFactory, AcceptorSettings
 from orthanc_tw.net.scp.echo import VERIFICATION, EchoHandler
+from orthanc_tw.net.service import Service
 from orthanc_tw.net.slots import Slots
 from orthanc_tw.net.tracing import Trace
+from orthanc_tw.net.values import Command
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT = "1.2.840.10008.1.2"

@@ -7,15 +7,13 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.net import dimse, pdu
-from orthanc_tw.net.interface import (
-    Status,
-)
 from orthanc_tw.net.machine import State
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.pdu import AssociateRequest, ProposedContext
 from orthanc_tw.net.scp.acceptor import Acceptor
 from orthanc_tw.net.sender import fragments
 from orthanc_tw.net.user_items import Role, UserInformation
+from orthanc_tw.net.values import Status
 from orthanc_tw.testing.memory_index import MemoryIndex
 from orthanc_tw.testing.memory_storage import MemoryStorage
 from tests.net.messages import (

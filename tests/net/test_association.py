@@ -11,23 +11,15 @@ from twisted.trial.unittest import SynchronousTestCase
 from orthanc_tw.dicom.write_meta_header import meta_header
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.net import errors, pdu
-from orthanc_tw.net.interface import (
-    Command,
-    Dataset,
-    InstanceFile,
-    MoveOriginator,
-    Proposal,
-    Reply,
-    Responder,
-    Service,
-    ServiceRequest,
-)
+from orthanc_tw.net.associations import Proposal
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.negotiation import CALLED_AET_NOT_RECOGNIZED
 from orthanc_tw.net.scu.association import Association
 from orthanc_tw.net.scu.pool import Associations, PoolSettings
 from orthanc_tw.net.scu.proposals import storage_proposals
+from orthanc_tw.net.service import Responder, Service, ServiceRequest
 from orthanc_tw.net.tracing import Trace
+from orthanc_tw.net.values import Command, Dataset, InstanceFile, MoveOriginator, Reply
 from orthanc_tw.testing.memory_index import MemoryIndex
 from orthanc_tw.testing.memory_storage import MemoryStorage
 from tests.net.messages import FIND, GET, INSTANCE, VERIFICATION, Handler, message

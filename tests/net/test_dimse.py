@@ -5,9 +5,9 @@ from pynetdicom.dimse_primitives import C_STORE
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.net import dimse
-from orthanc_tw.net.interface import Command, Reply
 from orthanc_tw.net.responses import reply_of, response
 from orthanc_tw.net.user_items import Malformed
+from orthanc_tw.net.values import Command, Reply
 
 COMMAND: dict[int, int | str] = {
     dimse.AFFECTED_SOP_CLASS_UID: "1.2.840.10008.5.1.4.1.1.2",

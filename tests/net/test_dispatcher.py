@@ -10,14 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.net import dimse, pdu
-from orthanc_tw.net.interface import (
-    Command,
-    Dataset,
-    Reply,
-    Service,
-    Status,
-)
 from orthanc_tw.net.sender import fragments
+from orthanc_tw.net.service import Service
+from orthanc_tw.net.values import Command, Dataset, Reply, Status
 from tests.net.messages import (
     FIND,
     GET,

@@ -10,9 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.net.errors import NoPresentationContext
-from orthanc_tw.net.interface import InstanceFile, Reply
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.store_session import MAXIMUM_CONTEXTS, Content, StoreSession, StoreSettings
+from orthanc_tw.net.values import InstanceFile, Reply
 from tests.net.fakes import EXPLICIT, MODALITY, FakePool
 
 IMPLICIT, JPEG, J2K = "1.2.840.10008.1.2", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.91"

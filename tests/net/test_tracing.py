@@ -7,9 +7,11 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from orthanc_tw.net.associations import Proposal
 from orthanc_tw.net.datasets import encoder
-from orthanc_tw.net.interface import Command, Proposal, Reply, Service
+from orthanc_tw.net.service import Service
 from orthanc_tw.net.tracing import Trace, shown
+from orthanc_tw.net.values import Command, Reply
 from tests.net.messages import FIND, Handler
 from tests.net.support import IMPLICIT, Rig
 from tests.net.test_association import MODALITY, Net

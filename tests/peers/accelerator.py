@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import ssl
 import sys
 import threading
 import urllib.parse
@@ -53,6 +54,12 @@ class AcceleratorPeer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
 
     def fault(self, method: str, path: str, action: Callable[[Any], Any], times: int = -1) -> None:
         """For so many requests whose path has this pattern: ``action(handler)`` answers, or not.

@@ -15,11 +15,12 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.rest import sendfile
 from orthanc_tw.rest.auth import Authenticator, AuthSettings
 from orthanc_tw.rest.body import take_spool
+from orthanc_tw.rest.channel import OrthancChannel
 from orthanc_tw.rest.errors import ErrorSettings
 from orthanc_tw.rest.executor import Executor
 from orthanc_tw.rest.http import Route, text_body
 from orthanc_tw.rest.router import RestRoot
-from orthanc_tw.rest.site import OrthancChannel, OrthancSite, SiteSettings
+from orthanc_tw.rest.site import OrthancSite, SiteSettings
 from orthanc_tw.rest.streaming import CHUNK_BYTES, Streamer, set_filename
 from orthanc_tw.storage.filesystem import FilesystemStorage
 from orthanc_tw.testing.requests import InMemorySite, Routes, parse_answer, request_bytes

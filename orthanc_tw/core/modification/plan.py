@@ -4,29 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from orthanc_tw.index.gateway import ReadTransaction, ResourceRow
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import ContentType
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """A resource by its level and public identifier."""
-
-    level: ResourceType
-    public_id: str
-
-    def to_json(self) -> dict[str, str]:
-        """As jobs show it."""
-        return {"ID": self.public_id, "Type": self.level.label}
-
-    @classmethod
-    def from_json(cls, value: Any) -> Resource:
-        """The resource that `to_json` was called on."""
-        return cls(ResourceType.from_label(value["Type"]), value["ID"])
+from orthanc_tw.model.resource import Resource
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from orthanc_tw.core.modification.plan import Resource
 from orthanc_tw.dicom.modification.plan import Modification
 from orthanc_tw.dicom.modules import module_tags
 from orthanc_tw.dicom.tags import parse_tag
@@ -11,6 +10,7 @@ from orthanc_tw.index.gateway import ExpandParts, ReadTransaction, ResourceRow
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.identifiers import hash_identifier
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.resource import Resource
 
 _PATIENT_ID, _STUDY, _SERIES, _SOP = 0x00100020, 0x0020000D, 0x0020000E, 0x00080018
 _NO_PARTS = ExpandParts(children=False, metadata=False, attachments=False, labels=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from orthanc_tw.core.modification.plan import Resource
 from orthanc_tw.dicom.modification.identity import Identity
 from orthanc_tw.dicom.modification.paths import TagPath, parse_path
 from orthanc_tw.dicom.modification.plan import Modification, Replacement
@@ -20,6 +19,7 @@ from orthanc_tw.index.gateway import ReadTransaction, ResourceRow
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.resource import Resource
 
 _STUDY_UID, _SERIES_UID, _SOP_UID = 0x0020000D, 0x0020000E, 0x00080018
 _OF_STUDY = module_tags(ResourceType.PATIENT) | module_tags(ResourceType.STUDY)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
+from typing import ClassVar, cast
 
 from orthanc_tw.core.archives.writer import OpenFile
 from orthanc_tw.core.transcoding.transcoder import FileTranscoder
@@ -49,22 +49,16 @@ class ArchiveKind:
     :ivar transcoder: for jobs with ``Transcode``
     """
 
+    #: Those of its jobs that have no `StreamTarget` are saved.
+    is_durable: ClassVar[bool] = True
+    resubmit_refusal: ClassVar[str] = "Cannot resubmit the creation of an archive"
+
     type_name: str
     index: Index
     open_file: OpenFile
     now: Callable[[], datetime]
     settings: ArchiveSettings = field(default_factory=ArchiveSettings)
     transcoder: FileTranscoder | None = None
-
-    @property
-    def is_durable(self) -> bool:
-        """Whether its jobs are saved: those that have no `StreamTarget`."""
-        return True
-
-    @property
-    def resubmit_refusal(self) -> str:
-        """See `RefusesResubmission`."""
-        return "Cannot resubmit the creation of an archive"
 
     def resources(self, parameters: JsonObject) -> Sequence[str]:
         """See `TouchesResources`."""

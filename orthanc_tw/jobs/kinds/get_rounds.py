@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from dataclasses import replace
 
 from orthanc_tw.model.errors import OrthancError
-from orthanc_tw.net.interface import Proposal, Reply
+from orthanc_tw.net.associations import Proposal
+from orthanc_tw.net.values import Reply
 
 #: The presentation contexts of the associations, for what has the given SOP classes (none: all).
 StorageRounds = Callable[[Sequence[str]], Iterable[Sequence[Proposal]]]

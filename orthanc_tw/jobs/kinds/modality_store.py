@@ -1,30 +1,31 @@
 """Job ``DicomModalityStore``: sends instances to a modality by C-STORE.
 
-A step is an instance, so that it can be paused, cancelled and continued between any two. The
-modality is kept as it was when the job was submitted. Source: topics 21, 41 and 43 of the corpus.
+The modality is kept as it was when the job was submitted. Source: topics 21, 41 and 43 of the
+corpus.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 
 from orthanc_tw.core.retrieve import TransferInstance
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult
 from orthanc_tw.jobs.kinds.dicom_failure import job_failure
-from orthanc_tw.jobs.kinds.modality_store_plan import Place, Resource, read_page
+from orthanc_tw.jobs.kinds.sending import Sending, save_resources, saved_resources
+from orthanc_tw.jobs.kinds.sending_pages import all_pages
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.model.json_types import JsonObject, JsonValue
-from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import AssociationPool, MoveOriginator
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.model.resource import Resource
+from orthanc_tw.net.associations import AssociationPool
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.scp.transfer import instance_file
 from orthanc_tw.net.store_session import StoreSession, StoreSettings, Transcoder
+from orthanc_tw.net.values import MoveOriginator
 from orthanc_tw.storage.interface import Storage
 
 MODALITY_STORE = "DicomModalityStore"
@@ -64,7 +65,7 @@ def store_parameters(
     parameters: JsonObject = {
         "Remote": modality.to_json(),
         "LocalAet": local_aet,
-        "Resources": [[resource.public_id, resource.level.label] for resource in resources],
+        "Resources": save_resources(resources),
         "InstancesCount": instances,
         "Permissive": permissive,
         "StorageCommitment": storage_commitment,
@@ -85,6 +86,9 @@ class ModalityStoreKind:
     :ivar commitments: None where there is no storage commitment
     """
 
+    type_name: ClassVar[str] = MODALITY_STORE
+    is_durable: ClassVar[bool] = True
+
     index: Index
     storage: Storage
     pool: AssociationPool
@@ -92,19 +96,9 @@ class ModalityStoreKind:
     transcoder: Transcoder
     commitments: CommitmentRequester | None = None
 
-    @property
-    def type_name(self) -> str:
-        """``Type`` of its jobs."""
-        return MODALITY_STORE
-
-    @property
-    def is_durable(self) -> bool:
-        """Its jobs are saved."""
-        return True
-
     def resources(self, parameters: JsonObject) -> Sequence[str]:
         """See `TouchesResources`."""
-        return [public_id for public_id, _ in parameters["Resources"]]  # type: ignore[union-attr, misc]
+        return [resource.public_id for resource in saved_resources(parameters)]
 
     def create(self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext) -> Job:
         """See `JobKind`."""
@@ -121,26 +115,20 @@ class ModalityStoreJob:
         cursor: Mapping[str, Any] | None,
         context: JobContext,
     ) -> None:
+        cursor = cursor or {}
         self._kind = kind
         self._parameters = parameters
-        self._context = context
-        context.pause_interrupts = True
+        self._failed = context.failed_instances
+        self._sending = Sending(
+            kind.index, parameters, cursor, context, self._send, failure=job_failure
+        )
         self._modality = RemoteModality.from_json(parameters["Remote"])
-        self._resources = [
-            Resource(public_id, ResourceType.from_label(level))
-            for public_id, level in parameters["Resources"]
-        ]
         self._originator = None
         if "MoveOriginatorAET" in parameters:
             self._originator = MoveOriginator(
                 parameters["MoveOriginatorAET"], parameters["MoveOriginatorID"]
             )
-        cursor = cursor or {}
-        self._place = Place(cursor.get("Resource", 0), cursor.get("After", ""))
-        self._done: int = cursor.get("Done", 0)
         self._transaction: str = cursor.get("Transaction", "")
-        self._page: list[tuple[TransferInstance, Place]] = []
-        self._is_read = False
         self._session = StoreSession(
             kind.pool,
             self._modality,
@@ -150,49 +138,28 @@ class ModalityStoreJob:
         )
 
     def steps(self) -> Iterator[Deferred[Any]]:
-        """A page of the list, or an instance; at last the request for commitment."""
-        while not self._is_read:
-            yield self._kind.index.read(
-                partial(read_page, resources=self._resources, place=self._place)
-            ).addCallback(self._paged)
-            while self._page:
-                yield Deferred.fromCoroutine(self._send(self._page[0][0])).addCallback(self._sent)
+        """The instances; at last the request for commitment."""
+        yield from self._sending.steps()
         self._session.give_back()
         if self._parameters["StorageCommitment"] and not self._transaction:
             yield Deferred.fromCoroutine(self._commit())
 
     def progress(self) -> float:
         """By instances."""
-        total: int = self._parameters["InstancesCount"]
-        return min(1.0, self._done / total) if total else 0.0
+        return self._sending.progress()
 
     def cursor(self) -> JsonObject:
-        """The place in the list."""
-        return {
-            "Resource": self._place.resource,
-            "After": self._place.after,
-            "Done": self._done,
-            "Transaction": self._transaction,
-        }
+        """The place in the list, and the transaction of the commitment."""
+        return {**self._sending.cursor(), "Transaction": self._transaction}
 
     def content(self) -> JsonObject:
-        """As recorded. Why instances have failed is told beside it, see `JobContext`."""
+        """As recorded."""
         parameters = self._parameters
-        failed = self._context.failed_instances
         content: JsonObject = {
-            "Description": parameters["Description"],
-            "FailedInstancesCount": len(failed),
-            "InstancesCount": parameters["InstancesCount"],
+            **self._sending.content(),
             "LocalAet": parameters["LocalAet"],
             "RemoteAet": self._modality.aet,
         }
-        if self._resources:
-            ids = sorted(resource.public_id for resource in self._resources)
-            content["ParentResources"] = list[JsonValue](ids)
-            content["Resources"] = [
-                {"ID": resource.public_id, "Type": resource.level.label}
-                for resource in sorted(self._resources, key=lambda resource: resource.public_id)
-            ]
         for name in ("MoveOriginatorAET", "MoveOriginatorID"):
             if name in parameters:
                 content[name] = parameters[name]
@@ -204,26 +171,12 @@ class ModalityStoreJob:
         """The association may serve somebody else, or is over already."""
         self._session.give_back()
 
-    def _paged(self, page: Sequence[tuple[TransferInstance, Place]]) -> None:
-        self._page = list(page)
-        self._is_read = not page
-
-    def _sent(self, _: object) -> None:
-        self._place = self._page.pop(0)[1]
-        self._done += 1
-
-    async def _send(self, instance: TransferInstance) -> None:
-        upcoming = dict.fromkeys((i.sop_class_uid, i.transfer_syntax) for i, _ in self._page[1:])
-        try:
-            await self._session.send(
-                instance_file(self._kind.storage, instance), upcoming, self._originator
-            )
-        except CancelledError:
-            raise
-        except OrthancError as error:
-            if not self._parameters["Permissive"]:
-                raise job_failure(error) from None
-            self._context.failed_instances[instance.public_id] = str(error)
+    async def _send(
+        self, instance: TransferInstance, following: Sequence[TransferInstance]
+    ) -> None:
+        upcoming = dict.fromkeys((one.sop_class_uid, one.transfer_syntax) for one in following)
+        file = instance_file(self._kind.storage, instance)
+        await self._session.send(file, upcoming, self._originator)
 
     async def _commit(self) -> StepResult:
         commitments = self._kind.commitments
@@ -231,21 +184,12 @@ class ModalityStoreJob:
             raise OrthancError(
                 ErrorCode.NOT_IMPLEMENTED, "This server cannot ask for storage commitment"
             )
-        failed = self._context.failed_instances
-        instances: list[tuple[str, str]] = []
-        place = Place()
-        while True:
-            page = await self._kind.index.read(
-                partial(read_page, resources=self._resources, place=place)
-            )
-            if not page:
-                break
-            instances += [
-                (instance.sop_class_uid, instance.sop_instance_uid)
-                for instance, _ in page
-                if instance.public_id not in failed
-            ]
-            place = page[-1][1]
+        instances = [
+            (instance.sop_class_uid, instance.sop_instance_uid)
+            async for page in all_pages(self._kind.index, self._sending.resources)
+            for instance, _ in page
+            if instance.public_id not in self._failed
+        ]
         try:
             self._transaction = await commitments.request(
                 self._modality, instances, self._parameters.get("Timeout")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from orthanc_tw.core.modification.aftermath import Aftermath
 from orthanc_tw.core.modification.instances import InstanceModifier
@@ -20,16 +21,13 @@ class ModificationKind:
     :ivar at_once: instances of one job that are under way at a time
     """
 
+    is_durable: ClassVar[bool] = True
+
     type_name: str
     index: Index
     modifier: InstanceModifier
     aftermath: Aftermath
     at_once: int
-
-    @property
-    def is_durable(self) -> bool:
-        """Its jobs are saved."""
-        return True
 
     def create(self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext) -> Job:
         """See `JobKind`."""

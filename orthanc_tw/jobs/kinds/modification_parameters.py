@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin
-from orthanc_tw.core.modification.plan import Resource
 from orthanc_tw.dicom.modification.plan import Modification
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.registries import RequestOrigin
+from orthanc_tw.model.resource import Resource
 
 RESOURCE_MODIFICATION = "ResourceModification"
 SPLIT_STUDY = "SplitStudy"

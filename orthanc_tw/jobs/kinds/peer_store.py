@@ -1,26 +1,24 @@
 """Job ``OrthancPeerStore``: sends instances to another Orthanc over HTTP.
 
-A step is an instance, so that it can be paused, cancelled and continued between any two. Source:
-topics 18, 19 and 42 of the corpus.
+Source: topics 18, 19 and 42 of the corpus.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 
 from orthanc_tw.core.retrieve import TransferInstance
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import Job, JobContext, TransientFailure
-from orthanc_tw.jobs.kinds.modality_store_plan import Place, Resource, read_page
 from orthanc_tw.jobs.kinds.peer_sender import PeerSender
+from orthanc_tw.jobs.kinds.sending import Sending, save_resources, saved_resources
 from orthanc_tw.model.errors import OrthancError
-from orthanc_tw.model.json_types import JsonObject, JsonValue
-from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.model.resource import Resource
 from orthanc_tw.peers.errors import PeerError
 from orthanc_tw.peers.peer import OrthancPeer
 from orthanc_tw.peers.registry import PeerRegistry
@@ -47,7 +45,7 @@ def peer_store_parameters(
     return {
         "PeerName": peer.name,
         "Peer": peer.saved(),
-        "Resources": [[resource.public_id, resource.level.label] for resource in resources],
+        "Resources": save_resources(resources),
         "InstancesCount": instances,
         "Compress": compress,
         "Transcode": transcode,
@@ -60,23 +58,16 @@ def peer_store_parameters(
 class PeerStoreKind:
     """A `JobKind`. See `peer_store_parameters`."""
 
+    type_name: ClassVar[str] = PEER_STORE
+    is_durable: ClassVar[bool] = True
+
     index: Index
     sender: PeerSender
     peers: PeerRegistry
 
-    @property
-    def type_name(self) -> str:
-        """``Type`` of its jobs."""
-        return PEER_STORE
-
-    @property
-    def is_durable(self) -> bool:
-        """Its jobs are saved."""
-        return True
-
     def resources(self, parameters: JsonObject) -> Sequence[str]:
         """See `TouchesResources`."""
-        return [public_id for public_id, _ in parameters["Resources"]]  # type: ignore[union-attr, misc]
+        return [resource.public_id for resource in saved_resources(parameters)]
 
     def create(self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext) -> Job:
         """See `JobKind`."""
@@ -93,101 +84,70 @@ class PeerStoreJob:
         cursor: Mapping[str, Any] | None,
         context: JobContext,
     ) -> None:
-        self._kind = kind
-        self._parameters = parameters
-        self._context = context
-        context.pause_interrupts = True
-        self._peer = kind.peers.of_job(parameters["PeerName"], parameters["Peer"])
-        self._resources = [
-            Resource(public_id, ResourceType.from_label(level))
-            for public_id, level in parameters["Resources"]
-        ]
         cursor = cursor or {}
-        self._place = Place(cursor.get("Resource", 0), cursor.get("After", ""))
-        self._done: int = cursor.get("Done", 0)
+        self._sender = kind.sender
+        self._parameters = parameters
+        self._sending = Sending(
+            kind.index, parameters, cursor, context, self._send, failure=peer_job_failure
+        )
+        self._peer = kind.peers.of_job(parameters["PeerName"], parameters["Peer"])
         self._size_bytes: int = cursor.get("Size", 0)
         # Of the instance that is being sent: as recorded, it counts although it fails.
         self._under_way_bytes = 0
-        self._page: list[tuple[TransferInstance, Place]] = []
-        self._is_read = False
 
     def steps(self) -> Iterator[Deferred[Any]]:
-        """A page of the list, or an instance."""
-        while not self._is_read:
-            yield self._kind.index.read(
-                partial(read_page, resources=self._resources, place=self._place)
-            ).addCallback(self._paged)
-            while self._page:
-                yield Deferred.fromCoroutine(self._send(self._page[0][0])).addCallback(self._sent)
+        """The instances."""
+        return self._sending.steps()
 
     def progress(self) -> float:
         """By instances."""
-        total: int = self._parameters["InstancesCount"]
-        return min(1.0, self._done / total) if total else 0.0
+        return self._sending.progress()
 
     def cursor(self) -> JsonObject:
-        """The place in the list."""
-        return {
-            "Resource": self._place.resource,
-            "After": self._place.after,
-            "Done": self._done,
-            "Size": self._size_bytes,
-        }
+        """The place in the list, and what was sent before it."""
+        return {**self._sending.cursor(), "Size": self._size_bytes}
 
     def content(self) -> JsonObject:
-        """As recorded. Why instances have failed is told beside it, see `JobContext`."""
+        """As recorded."""
         parameters = self._parameters
         size_bytes = self._size_bytes + self._under_way_bytes
         content: JsonObject = {
+            **self._sending.content(),
             "Compress": parameters["Compress"],
-            "Description": parameters["Description"],
-            "FailedInstancesCount": len(self._context.failed_instances),
-            "InstancesCount": parameters["InstancesCount"],
             "Peer": self._peer.content(),
             "Size": str(size_bytes),
             "SizeMB": size_bytes // _MB,
         }
         if parameters["Transcode"]:
             content["Transcode"] = parameters["Transcode"]
-        if self._resources:
-            ordered = sorted(self._resources, key=lambda resource: resource.public_id)
-            content["ParentResources"] = list[JsonValue](r.public_id for r in ordered)
-            content["Resources"] = [{"ID": r.public_id, "Type": r.level.label} for r in ordered]
         return content
 
     def abandon(self) -> None:
         """Nothing is held between steps."""
 
-    def _paged(self, page: Sequence[tuple[TransferInstance, Place]]) -> None:
-        self._page = list(page)
-        self._is_read = not page
-
-    def _sent(self, _: object) -> None:
-        self._place = self._page.pop(0)[1]
-        self._done += 1
-        self._size_bytes += self._under_way_bytes
-        self._under_way_bytes = 0
-
-    def _counted(self, size_bytes: int) -> None:
-        self._under_way_bytes = size_bytes
-
-    async def _send(self, instance: TransferInstance) -> None:
+    async def _send(self, instance: TransferInstance, _: Sequence[TransferInstance]) -> None:
         parameters = self._parameters
         self._under_way_bytes = 0
         try:
-            await self._kind.sender.send(
+            await self._sender.send(
                 self._peer,
                 instance,
                 self._counted,
                 transcode=parameters["Transcode"],
                 compress=parameters["Compress"],
             )
-        except CancelledError:
+        except OrthancError:
+            if parameters["Permissive"]:
+                self._settle()
             raise
-        except OrthancError as error:
-            if not parameters["Permissive"]:
-                raise peer_job_failure(error) from None
-            self._context.failed_instances[instance.public_id] = str(error)
+        self._settle()
+
+    def _counted(self, size_bytes: int) -> None:
+        self._under_way_bytes = size_bytes
+
+    def _settle(self) -> None:
+        self._size_bytes += self._under_way_bytes
+        self._under_way_bytes = 0
 
 
 def peer_job_failure(error: OrthancError) -> OrthancError:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 
 from orthanc_tw.dicom.attributes import Attributes
 from orthanc_tw.dicom.attributes_writer import encode_attributes, encoding_for
@@ -24,7 +24,7 @@ from orthanc_tw.jobs.kinds.get_rounds import StorageRounds, get_in_rounds
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import AssociationPool, Proposal, Reply, ScuAssociation
+from orthanc_tw.net.associations import AssociationPool, Proposal, ScuAssociation
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.query.client import dimse_error, uncompressed_syntaxes
 from orthanc_tw.net.query.levels import get_identifier, model_of, move_identifier
@@ -34,6 +34,7 @@ from orthanc_tw.net.scp.sop_classes import (
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
 )
+from orthanc_tw.net.values import Reply
 
 MOVE = "DicomMoveScu"
 GET = "DicomGetScu"
@@ -104,6 +105,8 @@ class RetrieveKind:
     :ivar sop_classes: asks a modality which SOP classes a query finds, empty if it does not tell
     """
 
+    is_durable: ClassVar[bool] = True
+
     type_name: str
     pool: AssociationPool
     arrivals: Arrivals
@@ -111,11 +114,6 @@ class RetrieveKind:
     encoding: Callable[[], Encoding]
     storage_rounds: StorageRounds
     sop_classes: Callable[[RemoteModality, Mapping[int, str]], Awaitable[Sequence[str]]]
-
-    @property
-    def is_durable(self) -> bool:
-        """Its jobs are saved."""
-        return True
 
     def create(self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext) -> Job:
         """See `JobKind`."""
@@ -206,8 +204,6 @@ class RetrieveJob:
             if not reply.is_success or reply.failed:
                 # A warning that some could not be sent (PS3.4 C.4.2.1.5): not all is there.
                 raise self._refused(reply)
-        except CancelledError:
-            raise
         except OrthancError as error:
             if not self._parameters["Permissive"]:
                 raise job_failure(error) from None

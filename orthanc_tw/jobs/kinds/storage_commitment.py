@@ -21,8 +21,8 @@ from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobContext, JobRequest, TransientFailure
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.net.errors import AssociationError, NoPresentationContext
-from orthanc_tw.net.interface import AssociationInfo
 from orthanc_tw.net.storage_commitment import CommitmentResult
+from orthanc_tw.net.values import AssociationInfo
 from orthanc_tw.storage.interface import Storage
 
 STORAGE_COMMITMENT_SCP = "StorageCommitmentScp"

@@ -20,7 +20,7 @@ from orthanc_tw.dicom.uids import (
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import AssociationPool, Dataset, Proposal, Reply
+from orthanc_tw.net.associations import AssociationPool, Proposal
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.query.levels import (
     SOP_CLASSES_IN_STUDY,
@@ -35,6 +35,7 @@ from orthanc_tw.net.scp.sop_classes import (
     PATIENT_ROOT_FIND,
     STUDY_ROOT_FIND,
 )
+from orthanc_tw.net.values import Dataset, Reply
 
 _UNPROCESSABLE = 0xC000
 _MAXIMUM_ANSWERS = 200_000

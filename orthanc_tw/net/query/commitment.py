@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from orthanc_tw.core.storage_commitment import Reference, StorageCommitmentReports
 from orthanc_tw.dicom.uids import EXPLICIT_LITTLE_ENDIAN
-from orthanc_tw.net.interface import AssociationPool, Proposal
+from orthanc_tw.net.associations import AssociationPool, Proposal
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.query.client import dimse_error, uncompressed_syntaxes
 from orthanc_tw.net.scp.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE

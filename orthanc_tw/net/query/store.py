@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from orthanc_tw.dicom.attributes import Attributes
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import Dataset
 from orthanc_tw.net.modalities import RemoteModality
+from orthanc_tw.net.values import Dataset
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orthanc_tw.net.interface import Reply, Responder, ServiceRequest, Status
+from orthanc_tw.net.service import Responder, ServiceRequest
+from orthanc_tw.net.values import Reply, Status
 
 VERIFICATION = "1.2.840.10008.1.1"
 

@@ -9,20 +9,21 @@ from twisted.logger import Logger
 from orthanc_tw.core.dicom_query import Answer, ResourceQueries, ResourceQuery
 from orthanc_tw.dicom.attributes import Attribute, Attributes
 from orthanc_tw.dicom.tags import format_tag
-from orthanc_tw.net.interface import Reply, Responder, ServiceRequest, Status
 from orthanc_tw.net.scp.identifiers import (
     QUERY_RETRIEVE_LEVEL,
     Identifiers,
     required_level,
     text_keys,
 )
+from orthanc_tw.net.service import Responder, ServiceRequest
+from orthanc_tw.net.values import Reply, Status
 
 RETRIEVE_AE_TITLE = 0x00080054
 _log = Logger()
 
 
 class FindHandler:
-    """Answers C-FIND. See `orthanc_tw.net.interface.ServiceHandler`.
+    """Answers C-FIND. See `orthanc_tw.net.service.ServiceHandler`.
 
     :param aet: title from which what is found can be retrieved (``DicomAet``)
     """

@@ -12,10 +12,11 @@ from orthanc_tw.dicom.uids import accepted_transfer_syntaxes
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.net.errors import AssociationError, NoPresentationContext
-from orthanc_tw.net.interface import InstanceFile, Reply, Responder, ServiceRequest, Status
 from orthanc_tw.net.scp.identifiers import Identifiers, level_of, text_keys
 from orthanc_tw.net.scp.sub_operations import SubOperations
 from orthanc_tw.net.scp.transfer import instance_file
+from orthanc_tw.net.service import Responder, ServiceRequest
+from orthanc_tw.net.values import InstanceFile, Reply, Status
 from orthanc_tw.storage.interface import Storage
 
 _log = Logger()
@@ -33,7 +34,7 @@ class Transcoder(Protocol):
 
 
 class GetHandler:
-    """Answers C-GET. See `orthanc_tw.net.interface.ServiceHandler`.
+    """Answers C-GET. See `orthanc_tw.net.service.ServiceHandler`.
 
     :param transcoder: None if ``TranscodeDicomProtocol`` is off
     """

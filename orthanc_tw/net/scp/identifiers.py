@@ -14,7 +14,8 @@ from orthanc_tw.dicom.charset import charsets_of
 from orthanc_tw.dicom.tags import UserDictionary, vr_of
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import Dataset, ServiceRequest
+from orthanc_tw.net.service import ServiceRequest
+from orthanc_tw.net.values import Dataset
 
 QUERY_RETRIEVE_LEVEL = 0x00080052
 

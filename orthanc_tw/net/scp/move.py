@@ -10,19 +10,14 @@ from twisted.logger import Logger
 from orthanc_tw.core.retrieve import TransferInstance, found_resources, retrieve
 from orthanc_tw.index.gateway import Index, ResourceRow
 from orthanc_tw.model.errors import OrthancError
+from orthanc_tw.net.associations import Modalities
 from orthanc_tw.net.errors import AssociationError, NoPresentationContext
-from orthanc_tw.net.interface import (
-    Modalities,
-    MoveOriginator,
-    Reply,
-    Responder,
-    ServiceRequest,
-    Status,
-)
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.scp.identifiers import Identifiers, level_of, text_keys
 from orthanc_tw.net.scp.sub_operations import SubOperations
 from orthanc_tw.net.scp.transfer import StoreSender, instance_file
+from orthanc_tw.net.service import Responder, ServiceRequest
+from orthanc_tw.net.values import MoveOriginator, Reply, Status
 from orthanc_tw.storage.interface import Storage
 
 _log = Logger()
@@ -37,7 +32,7 @@ SubmitStore = Callable[[RemoteModality, Sequence[ResourceRow], int, MoveOriginat
 
 
 class MoveHandler:
-    """Answers C-MOVE. See `orthanc_tw.net.interface.ServiceHandler`.
+    """Answers C-MOVE. See `orthanc_tw.net.service.ServiceHandler`.
 
     :param sender: makes what sends to a modality
     :param same_aet: compares titles (``StrictAetComparison``)

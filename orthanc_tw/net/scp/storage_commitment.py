@@ -8,9 +8,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from orthanc_tw.core.storage_commitment import Reference, StorageCommitmentReports
-from orthanc_tw.net.interface import AssociationInfo, Reply, Responder, ServiceRequest, Status
 from orthanc_tw.net.scp.identifiers import Identifiers
 from orthanc_tw.net.scp.sop_classes import STORAGE_COMMITMENT_INSTANCE
+from orthanc_tw.net.service import Responder, ServiceRequest
 from orthanc_tw.net.storage_commitment import (
     REQUEST_STORAGE_COMMITMENT,
     STORAGE_COMMITMENT_FAILURES,
@@ -18,6 +18,7 @@ from orthanc_tw.net.storage_commitment import (
     read_report,
     read_request,
 )
+from orthanc_tw.net.values import AssociationInfo, Reply, Status
 
 _log = Logger()
 _NO_SUCH_EVENT_TYPE = 0x0113  # PS3.7 C.5.10
@@ -27,7 +28,7 @@ SubmitCommitment = Callable[[AssociationInfo, str, Sequence[Reference]], Deferre
 
 
 class CommitmentRequestHandler:
-    """Answers N-ACTION. See `orthanc_tw.net.interface.ServiceHandler`."""
+    """Answers N-ACTION. See `orthanc_tw.net.service.ServiceHandler`."""
 
     def __init__(self, identifiers: Identifiers, submit: SubmitCommitment) -> None:
         self._identifiers = identifiers
@@ -54,7 +55,7 @@ class CommitmentRequestHandler:
 
 
 class CommitmentReportHandler:
-    """Answers N-EVENT-REPORT. See `orthanc_tw.net.interface.ServiceHandler`."""
+    """Answers N-EVENT-REPORT. See `orthanc_tw.net.service.ServiceHandler`."""
 
     def __init__(self, identifiers: Identifiers, reports: StorageCommitmentReports) -> None:
         self._identifiers = identifiers

@@ -18,9 +18,9 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.registries import RequestOrigin
 from orthanc_tw.net import dimse
 from orthanc_tw.net.dimse import CommandSet
-from orthanc_tw.net.interface import AssociationInfo, Reply, Status
 from orthanc_tw.net.session import Context
 from orthanc_tw.net.user_items import Malformed, uid_text
+from orthanc_tw.net.values import AssociationInfo, Reply, Status
 from orthanc_tw.storage.interface import Spool
 
 INVALID_OBJECT_INSTANCE = 0x0117

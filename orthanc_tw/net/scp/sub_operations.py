@@ -5,7 +5,7 @@ from __future__ import annotations
 from orthanc_tw.dicom.attributes import Attribute
 from orthanc_tw.dicom.attributes_writer import encode_attributes
 from orthanc_tw.dicom.charset import Encoding
-from orthanc_tw.net.interface import Dataset, Reply, Status
+from orthanc_tw.net.values import Dataset, Reply, Status
 
 _FAILED_SOP_INSTANCE_UID_LIST = 0x00080058
 # What the length of a UI element can say in explicit VR

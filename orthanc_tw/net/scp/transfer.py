@@ -7,7 +7,7 @@ from typing import Protocol
 
 from orthanc_tw.core.retrieve import TransferInstance
 from orthanc_tw.dicom.uids import IMPLICIT_LITTLE_ENDIAN
-from orthanc_tw.net.interface import InstanceFile, MoveOriginator, Reply
+from orthanc_tw.net.values import InstanceFile, MoveOriginator, Reply
 from orthanc_tw.storage.interface import Storage
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from orthanc_tw.core.worklists import Worklists
-from orthanc_tw.net.interface import Reply, Responder, ServiceRequest, Status
 from orthanc_tw.net.scp.identifiers import Identifiers
+from orthanc_tw.net.service import Responder, ServiceRequest
+from orthanc_tw.net.values import Reply, Status
 
 
 class WorklistHandler:
-    """Answers C-FIND for worklists. See `orthanc_tw.net.interface.ServiceHandler`."""
+    """Answers C-FIND for worklists. See `orthanc_tw.net.service.ServiceHandler`."""
 
     def __init__(self, worklists: Worklists, identifiers: Identifiers) -> None:
         self._worklists = worklists

@@ -9,12 +9,12 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from orthanc_tw.net import dimse
 from orthanc_tw.net.errors import AssociationAborted, AssociationError, NoPresentationContext
-from orthanc_tw.net.interface import Command, Dataset, InstanceFile, MoveOriginator, Reply
 from orthanc_tw.net.scp.echo import VERIFICATION
 from orthanc_tw.net.scu.replies import ReplyQueue
 from orthanc_tw.net.scu.requestor import Requestor
 from orthanc_tw.net.session import Context, Session
 from orthanc_tw.net.store_user import StoreUser
+from orthanc_tw.net.values import Command, Dataset, InstanceFile, MoveOriginator, Reply
 
 Encoder = Callable[[str], bytes]
 CommandElements = dict[int, "int | str"]

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from orthanc_tw.dicom.uids import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.net.interface import AssociationPool, Modalities, Proposal
+from orthanc_tw.net.associations import AssociationPool, Modalities, Proposal
 from orthanc_tw.net.scp.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
 from orthanc_tw.net.storage_commitment import CommitmentResult, report_information
 

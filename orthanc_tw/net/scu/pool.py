@@ -10,9 +10,9 @@ from typing import Any
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.interfaces import IDelayedCall
 
+from orthanc_tw.net.associations import Proposal, ScuAssociation
 from orthanc_tw.net.dispatcher import Host
 from orthanc_tw.net.errors import AssociationAborted
-from orthanc_tw.net.interface import Proposal, ScuAssociation
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.scu.association import Association
 from orthanc_tw.net.scu.connect import Connect

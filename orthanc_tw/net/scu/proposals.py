@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from orthanc_tw.dicom.uids import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN
-from orthanc_tw.net.interface import Proposal
+from orthanc_tw.net.associations import Proposal
 from orthanc_tw.net.scu.requestor import MOST_CONTEXTS
 
 _UID = re.compile(r"[0-9.]{1,64}")

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 
 from orthanc_tw.net.dimse import CommandSet
 from orthanc_tw.net.errors import AssociationError
-from orthanc_tw.net.interface import Dataset, Reply
 from orthanc_tw.net.responses import reply_of
+from orthanc_tw.net.values import Dataset, Reply
 
 # Answers of a C-FIND are small; more than this and the peer has to wait.
 _MOST_WAITING = 256

@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from orthanc_tw.net.associations import Proposal
 from orthanc_tw.net.dispatcher import Dispatcher, Host
 from orthanc_tw.net.errors import (
     AssociationAborted,
@@ -16,7 +17,6 @@ from orthanc_tw.net.errors import (
     AssociationRejected,
     NoPresentationContext,
 )
-from orthanc_tw.net.interface import AssociationInfo, Proposal
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.negotiation import ACCEPTED
 from orthanc_tw.net.pdu import AssociateAccept, AssociateReject, AssociateRequest, ProposedContext
@@ -25,6 +25,7 @@ from orthanc_tw.net.sender import MessageSender
 from orthanc_tw.net.session import Context, Session
 from orthanc_tw.net.tracing import Trace
 from orthanc_tw.net.user_items import Role, UserInformation
+from orthanc_tw.net.values import AssociationInfo
 
 #: Presentation contexts of one association (PS3.8 9.3.2.2: odd numbers from 1 to 255).
 MOST_CONTEXTS = 128

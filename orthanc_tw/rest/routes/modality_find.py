@@ -17,7 +17,6 @@ from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import Dataset
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.query.client import QueryClient
 from orthanc_tw.net.query.levels import (
@@ -29,6 +28,7 @@ from orthanc_tw.net.query.levels import (
 )
 from orthanc_tw.net.query.store import QueryStore, StoredQuery
 from orthanc_tw.net.registry import ModalityRegistry
+from orthanc_tw.net.values import Dataset
 from orthanc_tw.rest import spec_dicom
 from orthanc_tw.rest.dicom_request import as_called, json_object, query_field, timeout_field
 from orthanc_tw.rest.errors import BareError

@@ -15,11 +15,12 @@ from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.jobs.kinds.modality_store import MODALITY_STORE, store_parameters
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
-from orthanc_tw.net.interface import AssociationPool, MoveOriginator
+from orthanc_tw.net.associations import AssociationPool
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.registry import ModalityRegistry
 from orthanc_tw.net.store_session import StoreSession, StoreSettings, Transcoder
 from orthanc_tw.net.straight import straight_instance
+from orthanc_tw.net.values import MoveOriginator
 from orthanc_tw.rest import spec_dicom
 from orthanc_tw.rest.dicom_request import as_called, checked_aet, text_field, timeout_field
 from orthanc_tw.rest.http import Route, json_body

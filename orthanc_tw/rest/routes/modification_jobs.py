@@ -12,7 +12,7 @@ from twisted.web.server import Request
 
 from orthanc_tw.core.modification.dry_run import DryRun
 from orthanc_tw.core.modification.names import next_anonymized_name
-from orthanc_tw.core.modification.plan import Resource, count_instances, find_resources
+from orthanc_tw.core.modification.plan import count_instances, find_resources
 from orthanc_tw.core.modification.refusals import (
     refuse_in_place,
     refuse_other_patient,
@@ -29,6 +29,7 @@ from orthanc_tw.jobs.kinds.modification_parameters import (
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.resource import Resource
 from orthanc_tw.rest.http import Body, Route, json_body, json_request
 from orthanc_tw.rest.routes.modify_instance import is_dry_run
 from orthanc_tw.rest.routes.upload import http_origin

@@ -59,7 +59,7 @@ _STORE = fields(
         **parts.RESOURCES,
         **parts.SUBMISSION,
         "Compress": described(BOOLEAN, "Gzip each instance on its way"),
-        "Transcode": described(STRING, "Transfer syntax to transcode to on the way"),
+        "Transcode": described(parts.TRANSFER_SYNTAX, "Transfer syntax to transcode to on the way"),
     },
     ["Resources"],
 )

@@ -17,10 +17,10 @@ from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import Dataset
 from orthanc_tw.net.query.client import QueryClient
 from orthanc_tw.net.query.levels import children_query
 from orthanc_tw.net.query.store import QueryStore, StoredQuery
+from orthanc_tw.net.values import Dataset
 from orthanc_tw.rest import spec_dicom
 from orthanc_tw.rest.answers import empty_text
 from orthanc_tw.rest.dicom_request import json_object, query_field, timeout_field

@@ -20,11 +20,11 @@ from orthanc_tw.jobs.kinds.retrieve import GET, MOVE, retrieve_parameters
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import Dataset
 from orthanc_tw.net.modalities import RemoteModality, RetrieveMethod
 from orthanc_tw.net.query.levels import LEVEL_VALUES, QUERY_RETRIEVE_LEVEL, retrieval_of
 from orthanc_tw.net.query.store import QueryStore, StoredQuery
 from orthanc_tw.net.registry import ModalityRegistry
+from orthanc_tw.net.values import Dataset
 from orthanc_tw.rest import spec_dicom
 from orthanc_tw.rest.dicom_request import as_called, checked_aet, text_field, timeout_field
 from orthanc_tw.rest.fields import known_tags

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from twisted.web.server import Request
 
 from orthanc_tw.core.instances import Instances
-from orthanc_tw.core.modification.plan import Resource, count_instances
+from orthanc_tw.core.modification.plan import count_instances
 from orthanc_tw.core.modification.studies import (
     members_of,
     merge_into,
@@ -29,6 +29,7 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.identifiers import hash_identifier
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.resource import Resource
 from orthanc_tw.rest.http import Body, Route, json_request
 from orthanc_tw.rest.routes.upload import http_origin
 from orthanc_tw.rest.spec_modification import MERGE, SPLIT

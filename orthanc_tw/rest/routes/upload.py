@@ -16,7 +16,7 @@ from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.registries import RequestOrigin
 from orthanc_tw.rest.body import take_spool
 from orthanc_tw.rest.http import JSON_TYPE, Body, Route, json_body
-from orthanc_tw.rest.site import OrthancRequest
+from orthanc_tw.rest.orthanc_request import OrthancRequest
 from orthanc_tw.rest.spec import BINARY, DICOM, JSON, STRING, ZIP, Spec, answer, array, one_of
 
 _STORED = answer(

@@ -14,7 +14,6 @@ from orthanc_tw.core.ingest_metadata import StoreOrigin
 from orthanc_tw.core.modification import task
 from orthanc_tw.core.modification.aftermath import Aftermath
 from orthanc_tw.core.modification.instances import InstanceModifier
-from orthanc_tw.core.modification.plan import Resource
 from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.dicom.modification.plan import Modification, ModificationSettings
 from orthanc_tw.dicom.modification.request import parse_anonymize
@@ -29,6 +28,7 @@ from orthanc_tw.jobs.kinds.modification_parameters import (
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import OverwriteInstances, RequestOrigin
+from orthanc_tw.model.resource import Resource
 from orthanc_tw.storage.filesystem import FilesystemStorage
 from tests.jobs.support import Bench
 from tests.rest.composition import NOW_S, Composition, in_thread

@@ -2,86 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from twisted.internet.defer import CancelledError, Deferred
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
-from twisted.trial.unittest import SynchronousTestCase
-
-from orthanc_tw.core.transcoding.transcoder import FileTranscoder
-from orthanc_tw.jobs.interface import JobContext, TransientFailure
-from orthanc_tw.jobs.kinds.modality_store import ModalityStoreKind, store_parameters
-from orthanc_tw.jobs.kinds.modality_store_plan import Resource
+from orthanc_tw.jobs.interface import TransientFailure
+from orthanc_tw.jobs.kinds.modality_store import store_parameters
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.resource import Resource
 from orthanc_tw.net.errors import AssociationRejected, ConnectionRefused, NoPresentationContext
-from orthanc_tw.net.interface import MoveOriginator, Reply
-from orthanc_tw.net.modalities import RemoteModality
-from orthanc_tw.net.store_session import StoreSettings
-from orthanc_tw.net.transcoding import WorkerTranscoder
-from orthanc_tw.testing.workers import run_here
-from tests.net.fakes import MODALITY, FakePool
-from tests.rest.browsing import Server
-
-FILES = tuple(f"test_files/{name}.dcm" for name in ("CT_small", "MR_small", "rtplan"))
+from orthanc_tw.net.values import MoveOriginator, Reply
+from tests.jobs.kinds.sending import ModalityStoreCase
+from tests.net.fakes import MODALITY
 
 
-class Commitments:
-    """A `CommitmentRequester` that remembers."""
-
-    def __init__(self) -> None:
-        self.asked: list[Any] = []
-
-    async def request(
-        self, modality: RemoteModality, instances: Any, timeout_s: int | None = None
-    ) -> str:
-        self.asked.append(list(instances))
-        return "2.25.7"
-
-
-class StoreJobTests(SynchronousTestCase):
+class StoreJobTests(ModalityStoreCase):
     """Three instances."""
-
-    def setUp(self) -> None:
-        """Store them."""
-        self.server = Server()
-        self.ids = []
-        for name in FILES:
-            self.server.upload(name)
-        self.ids = sorted(
-            row.public_id
-            for row in self.server.index.read_now(lambda tx: tx.page(ResourceType.INSTANCE))
-        )
-        self.pool = FakePool()
-        self.commitments = Commitments()
-        self.context = JobContext("id", "", lambda: None, maybeDeferred)
-        self.kind = ModalityStoreKind(
-            self.server.index,
-            self.server.storage,
-            self.pool,
-            StoreSettings(),
-            WorkerTranscoder(
-                FileTranscoder(self.server.storage, run_here),
-                maybeDeferred,
-                self.server.storage.new_spool,
-            ),
-            self.commitments,
-        )
-
-    def parameters(self, **more: Any) -> JsonObject:
-        """Of all three, each a resource."""
-        resources = [Resource(public_id, ResourceType.INSTANCE) for public_id in self.ids]
-        return store_parameters(MODALITY, resources, len(resources), local_aet="ME", **more)
-
-    def run_all(self, steps: Iterator[Deferred[Any]]) -> None:
-        """Every step, each of which has an end."""
-        for step in steps:
-            self.successResultOf(step)
-
-    def sent(self) -> list[str]:
-        """SOP instance UIDs, as they were sent."""
-        return [asked[1].sop_instance_uid for asked in self.pool.log if asked[0] == "store"]
 
     def test_all(self) -> None:
         """Each instance is a step; progress and content say how far it is."""
@@ -120,7 +55,7 @@ class StoreJobTests(SynchronousTestCase):
     def test_resources_of_levels(self) -> None:
         """A patient stands for its instances."""
         (patient, *_) = self.server.index.read_now(lambda tx: tx.page(ResourceType.PATIENT))
-        resources = [Resource(patient.public_id, ResourceType.PATIENT)]
+        resources = [Resource(ResourceType.PATIENT, patient.public_id)]
         parameters = store_parameters(MODALITY, resources, 1, local_aet="ME")
         self.run_all(self.kind.create(parameters, None, self.context).steps())
         self.assertEqual(1, len(self.sent()))

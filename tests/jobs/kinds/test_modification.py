@@ -10,11 +10,11 @@ import pydicom
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from orthanc_tw.core.modification.plan import Resource
 from orthanc_tw.dicom.modification.request import parse_modify
 from orthanc_tw.index.gateway import ExpandParts
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.resource import Resource
 from tests.jobs.kinds.modifying import SEED, SETTINGS, STUDY, ModificationCase
 
 

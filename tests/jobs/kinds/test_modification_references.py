@@ -11,7 +11,6 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin
-from orthanc_tw.core.modification.plan import Resource
 from orthanc_tw.core.modification.studies import merge_into, split_into
 from orthanc_tw.dicom.modification.plan import Modification
 from orthanc_tw.dicom.modification.request import parse_modify
@@ -23,6 +22,7 @@ from orthanc_tw.jobs.kinds.modification_parameters import (
 )
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import RequestOrigin
+from orthanc_tw.model.resource import Resource
 from tests.dicom.modification.support import dataset, item, save
 from tests.jobs.kinds.modifying import SEED, SETTINGS, STUDY, ModificationCase
 

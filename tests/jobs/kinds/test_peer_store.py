@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
-from orthanc_tw.core.transcoding.transcoder import FileTranscoder
-from orthanc_tw.jobs.interface import JobContext, TransientFailure
-from orthanc_tw.jobs.kinds.modality_store_plan import Resource
-from orthanc_tw.jobs.kinds.peer_sender import PeerSender
-from orthanc_tw.jobs.kinds.peer_store import PeerStoreKind, peer_store_parameters
+from orthanc_tw.jobs.interface import TransientFailure
 from orthanc_tw.model.errors import OrthancError
-from orthanc_tw.model.json_types import JsonObject
-from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.peers.body import FileBody
-from orthanc_tw.peers.client import PeerAnswer
 from orthanc_tw.peers.errors import (
     PeerAnswerError,
     PeerError,
@@ -31,72 +22,15 @@ from orthanc_tw.peers.errors import (
     PeerUnreachable,
 )
 from orthanc_tw.peers.peer import OrthancPeer
-from orthanc_tw.peers.registry import PeerRegistry
-from orthanc_tw.testing.workers import run_here
-from tests.rest.browsing import DATA, Server
+from tests.jobs.kinds.sending import FILES, STORED, PeerStoreCase
+from tests.rest.browsing import DATA
 
-FILES = tuple(f"test_files/{name}.dcm" for name in ("CT_small", "MR_small", "rtplan"))
-PEER = OrthancPeer.from_json("b", ["http://peer/", "alice", "tops3cret"])
-STORED = b'{"Status": "Success"}'
 IMPLICIT = "1.2.840.10008.1.2"
 MPEG = "1.2.840.10008.1.2.4.100"
 
 
-class Client:
-    """Takes what `PeerClient` would send; answers, or raises, what the test has given it."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[OrthancPeer, bytes, dict[str, str]]] = []
-        self.answers: list[Any] = []
-
-    async def request(
-        self, peer: OrthancPeer, method: str, path: str, *, body: FileBody, headers: Any, **_: Any
-    ) -> PeerAnswer:
-        answer = self.answers.pop(0) if self.answers else STORED
-        if isinstance(answer, Deferred):
-            answer = await answer
-        if isinstance(answer, Exception):
-            raise answer
-        with body.open() as file:
-            content = file.read()
-        assert (method, path, len(content)) == ("POST", "instances", body.size_bytes)
-        self.sent.append((peer, content, headers))
-        return PeerAnswer(200, {}, {}, answer)
-
-
-class PeerStoreTests(SynchronousTestCase):
+class PeerStoreTests(PeerStoreCase):
     """Three instances."""
-
-    def setUp(self) -> None:
-        """Store them."""
-        self.server = Server()
-        for name in FILES:
-            self.server.upload(name)
-        self.files = {(DATA / name).read_bytes() for name in FILES}
-        self.ids = sorted(
-            row.public_id
-            for row in self.server.index.read_now(lambda tx: tx.page(ResourceType.INSTANCE))
-        )
-        self.client = Client()
-        self.context = JobContext("id", "", lambda: None, maybeDeferred)
-        self.registry = PeerRegistry({"b": PEER})
-        client: Any = self.client
-        transcoder = FileTranscoder(self.server.storage, run_here)
-        sender = PeerSender(client, self.server.storage, transcoder, maybeDeferred)
-        self.kind = PeerStoreKind(self.server.index, sender, self.registry)
-
-    def parameters(self, **more: Any) -> JsonObject:
-        """Of all three, each a resource; as they come back from the database."""
-        resources = [Resource(public_id, ResourceType.INSTANCE) for public_id in self.ids]
-        found: JsonObject = json.loads(
-            json.dumps(peer_store_parameters(PEER, resources, len(resources), **more))
-        )
-        return found
-
-    def run_all(self, steps: Iterator[Deferred[Any]]) -> None:
-        """Every step, each of which has an end."""
-        for step in steps:
-            self.successResultOf(step)
 
     def failure(self, **more: Any) -> OrthancError:
         """What the first instance fails with."""

@@ -15,7 +15,8 @@ from orthanc_tw.jobs.kinds.retrieve import GET, MOVE, RetrieveKind, retrieve_par
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
-from orthanc_tw.net.interface import Proposal, Reply
+from orthanc_tw.net.associations import Proposal
+from orthanc_tw.net.values import Reply
 from tests.net.fakes import EXPLICIT, MODALITY, FakePool
 
 STUDY = 0x0020000D
@@ -43,7 +44,7 @@ class FakeArrivals:
         return lambda: self.listening.remove(entry)
 
 
-class RetrieveTests(SynchronousTestCase):
+class RetrieveCase(SynchronousTestCase):
     """Two studies."""
 
     def setUp(self) -> None:
@@ -61,8 +62,21 @@ class RetrieveTests(SynchronousTestCase):
 
     def job(self, kind: str, cursor: JsonObject | None = None, **more: Any) -> Job:
         """A job that retrieves the studies 1.1 and 1.2."""
-        found = RetrieveKind(
-            kind,
+        queries = [{STUDY: "1.1"}, {STUDY: "1.2"}]
+        parameters = retrieve_parameters(
+            MODALITY,
+            ResourceType.STUDY,
+            queries,
+            local_aet="ME",
+            target_aet="TARGET",
+            **more,
+        )
+        return self.kind(kind).create(parameters, cursor, self.context)
+
+    def kind(self, type_name: str) -> RetrieveKind:
+        """`MOVE` or `GET`."""
+        return RetrieveKind(
+            type_name,
             self.pool,
             self.arrivals,
             EXPLICIT,
@@ -73,16 +87,10 @@ class RetrieveTests(SynchronousTestCase):
             ],
             self.sop_classes,
         )
-        queries = [{STUDY: "1.1"}, {STUDY: "1.2"}]
-        parameters = retrieve_parameters(
-            MODALITY,
-            ResourceType.STUDY,
-            queries,
-            local_aet="ME",
-            target_aet="TARGET",
-            **more,
-        )
-        return found.create(parameters, cursor, self.context)
+
+
+class RetrieveTests(RetrieveCase):
+    """What is sent, and what becomes of it."""
 
     def test_move(self) -> None:
         """A C-MOVE for each, to the target; what arrives for it is told to it alone."""

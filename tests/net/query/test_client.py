@@ -15,10 +15,10 @@ from orthanc_tw.dicom.identifier import attributes_of
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.errors import ConnectionRefused
-from orthanc_tw.net.interface import Reply
 from orthanc_tw.net.query.client import QueryClient, ScuSettings
 from orthanc_tw.net.query.commitment import CommitmentClient
 from orthanc_tw.net.query.store import QueryStore, StoredQuery
+from orthanc_tw.net.values import Reply
 from tests.net.fakes import EXPLICIT, MODALITY, FakePool
 
 NAME = 0x00100010

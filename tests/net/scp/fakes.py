@@ -10,15 +10,9 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from orthanc_tw.net.datasets import decode, encode
 from orthanc_tw.net.errors import NoPresentationContext
-from orthanc_tw.net.interface import (
-    AssociationInfo,
-    Command,
-    InstanceFile,
-    MoveOriginator,
-    Reply,
-    ServiceRequest,
-)
 from orthanc_tw.net.scp.sop_classes import STUDY_ROOT_FIND
+from orthanc_tw.net.service import ServiceRequest
+from orthanc_tw.net.values import AssociationInfo, Command, InstanceFile, MoveOriginator, Reply
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 

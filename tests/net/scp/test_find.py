@@ -11,9 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from orthanc_tw.core.dicom_query import QuerySettings, ResourceQueries
 from orthanc_tw.core.find import FindSettings
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.net.interface import Reply, Status
 from orthanc_tw.net.scp.find import FindHandler
 from orthanc_tw.net.scp.identifiers import Identifiers
+from orthanc_tw.net.values import Reply, Status
 from tests.net.scp.fakes import FakeResponder, dataset, request
 from tests.rest.browsing import Server
 

@@ -15,11 +15,11 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.net.datasets import decode
 from orthanc_tw.net.errors import ConnectionRefused
-from orthanc_tw.net.interface import Command, InstanceFile, MoveOriginator, Reply, Status
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.scp.get import GetHandler, Transcoder
 from orthanc_tw.net.scp.identifiers import Identifiers
 from orthanc_tw.net.scp.move import MoveHandler, SubmitStore
+from orthanc_tw.net.values import Command, InstanceFile, MoveOriginator, Reply, Status
 from tests.net.scp.fakes import FakeResponder, dataset, request
 from tests.rest.browsing import DATA, Server
 

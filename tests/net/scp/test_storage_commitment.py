@@ -26,7 +26,6 @@ from orthanc_tw.jobs.kinds.storage_commitment import (
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.net.datasets import decode
 from orthanc_tw.net.errors import ConnectionRefused
-from orthanc_tw.net.interface import AssociationInfo, Command, Dataset, Reply, Status
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.scp.identifiers import Identifiers
 from orthanc_tw.net.scp.sop_classes import STORAGE_COMMITMENT, STORAGE_COMMITMENT_INSTANCE
@@ -39,6 +38,7 @@ from orthanc_tw.net.storage_commitment import (
     report_information,
     request_information,
 )
+from orthanc_tw.net.values import AssociationInfo, Command, Dataset, Reply, Status
 from tests.net.scp.fakes import EXPLICIT, FakeResponder, dataset, request
 from tests.rest.browsing import Server, in_thread
 

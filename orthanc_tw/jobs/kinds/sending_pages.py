@@ -1,16 +1,17 @@
 """Which instances a job sends, page by page: never all of them in memory, nor in its row.
 
-The place in the list is a resource and the instance after which it goes on. Called in threads.
+The place in the list is a resource and the instance after which it goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from orthanc_tw.core.retrieve import TransferInstance, transfer_page
-from orthanc_tw.index.gateway import ReadTransaction
-from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.index.gateway import Index, ReadTransaction
+from orthanc_tw.model.resource import Resource
 
 PAGE = 100
 
@@ -27,18 +28,11 @@ class Place:
     after: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """A resource of a job."""
-
-    public_id: str
-    level: ResourceType
+Page = Sequence[tuple[TransferInstance, Place]]
 
 
-def read_page(
-    tx: ReadTransaction, resources: Sequence[Resource], place: Place
-) -> Sequence[tuple[TransferInstance, Place]]:
-    """The next instances, each with the place after it; none when all were read.
+def read_page(tx: ReadTransaction, resources: Sequence[Resource], place: Place) -> Page:
+    """The next instances, each with the place after it; none when all were read. In a thread.
 
     A resource that is gone has none.
     """
@@ -52,3 +46,11 @@ def read_page(
                 return [(instance, Place(index, instance.public_id)) for instance in page]
         index, after = index + 1, ""
     return []
+
+
+async def all_pages(index: Index, resources: Sequence[Resource]) -> AsyncIterator[Page]:
+    """One page after another, from the first on. Reactor thread."""
+    place = Place()
+    while page := await index.read(partial(read_page, resources=resources, place=place)):
+        yield page
+        place = page[-1][1]
