@@ -160,15 +160,23 @@ class PeerClient:
         *,
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
+        maximum_bytes: int = MAXIMUM_ANSWER_BYTES,
     ) -> JsonValue:
         """POST a document, and take one.
 
+        :param maximum_bytes: of the answer
         :raises PeerError: also if the answer is no JSON
         """
         body = json.dumps(value).encode()
         types = {"Content-Type": "application/json", **(headers or {})}
         answer = await self.request(
-            peer, "POST", path, body=body, headers=types, timeout_s=timeout_s
+            peer,
+            "POST",
+            path,
+            body=body,
+            headers=types,
+            timeout_s=timeout_s,
+            maximum_bytes=maximum_bytes,
         )
         return json_of(peer, answer)
 

@@ -32,6 +32,8 @@ from orthanc_tw.storage.interface import Storage
 from orthanc_tw.storage.spool import MEMORY_BYTES, FileSpool
 
 PULL_TRANSFER = "PullTransfer"
+#: About 400,000 instances: as many as a push may announce to this server.
+_LOOKUP_BYTES = 64 * 1024 * 1024
 #: What gzip may add to bytes that cannot be compressed, at most and by far.
 _GZIP_SLACK = 64 * 1024
 
@@ -134,7 +136,9 @@ class PullTransferJob:
         peer = network.peer(self._query.peer)
         resources = [resource.to_json() for resource in self._query.resources]
         answer = await network.insist(
-            lambda: network.client.post_json(peer, "transfers/lookup", list(resources))
+            lambda: network.client.post_json(
+                peer, "transfers/lookup", list(resources), maximum_bytes=_LOOKUP_BYTES
+            )
         )
         if not isinstance(answer, dict) or "Instances" not in answer:
             raise PeerAnswerError(peer.name, "it has answered no list of instances")

@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.server import Request
 
+from orthanc_tw.core.transfers.buckets import TransferInstance
 from orthanc_tw.core.transfers.concatenation import Concatenation, GzipReader, InflatedFiles
 from orthanc_tw.core.transfers.lookup import TransferLookup, parse_resources
 from orthanc_tw.core.transfers.query import GZIP, NONE, TransferQuery, is_gzip
@@ -186,16 +187,8 @@ class TransferRoutes:
     async def post_lookup(self, request: Request) -> bytes:
         """The instances of resources, with size and MD5."""
         instances = await self._lookup.instances(parse_resources(json_request(request)))
-        total = sum(one.size_bytes for one in instances)
-        value: JsonValue = {
-            "Instances": [one.to_json() for one in instances],
-            "Originator": self._originator,
-            "CountInstances": len(instances),
-            "TotalSize": str(total),
-            "TotalSizeMB": total // _MB,
-        }
         request.setHeader(b"content-type", JSON_TYPE)
-        text: bytes = await self._in_thread(pretty, value)
+        text: bytes = await self._in_thread(_described, instances, self._originator)
         return text
 
     async def get_chunks(self, request: Request, public_ids: str) -> bytes | None:
@@ -255,6 +248,18 @@ class TransferRoutes:
     async def _submit(self, request: Request, kind: str, query: TransferQuery) -> bytes:
         job = JobRequest(kind, query.to_json(), query.priority)
         return submitted_body(request, await self._engine.submit(job))
+
+
+def _described(instances: Sequence[TransferInstance], originator: str) -> bytes:
+    total = sum(one.size_bytes for one in instances)
+    value: JsonValue = {
+        "Instances": [one.to_json() for one in instances],
+        "Originator": originator,
+        "CountInstances": len(instances),
+        "TotalSize": str(total),
+        "TotalSizeMB": total // _MB,
+    }
+    return pretty(value)
 
 
 def _number(request: Request, name: str) -> int:
