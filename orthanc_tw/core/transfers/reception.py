@@ -188,7 +188,7 @@ class Reception:
         # Some network file systems do not know how large they are.
         if disk.f_blocks and self.size_bytes > disk.f_bavail * disk.f_frsize:
             raise OrthancError(
-                ErrorCode.FULL_STORAGE, f"There is no space for the {self.size_bytes} bytes of it"
+                ErrorCode.FULL_STORAGE, f"there is no space for the {self.size_bytes} bytes of it"
             )
         os.posix_fallocate(self._data, 0, self.size_bytes)
 

@@ -87,6 +87,10 @@ class PullTransferJob:
 
     def steps(self) -> Iterator[Deferred[Any]]:
         """Look up; fetch buckets; check, and fetch once more what is wrong; store."""
+        for step in self._steps():
+            yield step.addErrback(self._full)
+
+    def _steps(self) -> Iterator[Deferred[Any]]:
         yield Deferred.fromCoroutine(self._begin())
         reception = self._reception
         assert reception is not None
@@ -126,6 +130,16 @@ class PullTransferJob:
             self._window.abandon()
         if self._reception is not None:
             self._reception.close()
+
+    def _full(self, failure: Failure) -> None:
+        error = failure.value
+        is_here = isinstance(error, OrthancError) and not isinstance(error, PeerError)
+        if is_here and error.code is ErrorCode.FULL_STORAGE:
+            reason = error.details or "there is no space left"
+            raise OrthancError(
+                error.code, f"Peer {self._query.peer}: this server cannot take it all: {reason}"
+            ) from None
+        failure.raiseException()
 
     async def _begin(self) -> StepResult:
         folder = self._context.folder
