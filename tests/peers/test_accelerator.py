@@ -222,6 +222,7 @@ class AcceleratorTests(unittest.TestCase):
             ("lookup", _replies(404), 9, "no transfers accelerator"),
             ("lookup", _replies(401), 29, "user name or password"),
             ("lookup", _replies(403), 29, "does not allow"),
+            ("lookup", _replies(507), 19, "Peer peer: it has no room"),
             ("lookup", _replies(307, Location="http://127.0.0.1:1/"), 9, "redirections"),
             ("lookup", _replies(500, {"Details": f"no {PASSWORD}"}), 9, "(no ***)"),
             ("chunks", _replies(200, b"no gzip"), 9, "not valid gzip"),
@@ -235,7 +236,7 @@ class AcceleratorTests(unittest.TestCase):
             self.peer.mend()
             self.assertEqual(("Failure", code), (job["State"], job["ErrorCode"]), job)
             self.assertIn(reason, job["ErrorDetails"])
-            self.assertTrue("Peer peer: " in job["ErrorDetails"] or code == 19, job)
+            self.assertIn("Peer peer: ", job["ErrorDetails"])
             self.assertEqual([], self.server.json("GET", "/instances"))
 
     def test_pull_goes_on(self) -> None:

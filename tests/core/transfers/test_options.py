@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -18,7 +19,6 @@ from orthanc_tw.core.transfers.concatenation import InflatedFiles
 from orthanc_tw.core.transfers.figures import transfer_values
 from orthanc_tw.core.transfers.reception import Reception
 from orthanc_tw.jobs.kinds.transfer_network import TransferJobSettings, TransferNetwork
-from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.registries import RequestOrigin
 from orthanc_tw.peers.registry import PeerRegistry
 from tests.core.transfers.support import Side, announced, drive, query, two_sides
@@ -54,11 +54,16 @@ class OptionTests(SynchronousTestCase):
         location = {"StorageDirectory": str(folder)}
         settings.add({"Transfers": options, **location}, Source("test", folder))
         side: Any = self.source
-        transfers = make_transfers(
-            check(settings, folder),
-            side.clock, side.index, side.storage, side.store, side.client,
-            PeerRegistry({}), maybeDeferred, Metrics(side.clock),
-        )  # fmt: skip
+        base: Any = SimpleNamespace(
+            configuration=check(settings, folder),
+            reactor=side.clock,
+            index=side.index,
+            storage=side.storage,
+            in_thread=maybeDeferred,
+            deleter=lambda index: None,
+            metrics=Metrics(side.clock),
+        )
+        transfers = make_transfers(base, side.store, side.client, PeerRegistry({}))
         for kind in transfers.kinds:
             network: TransferNetwork = kind.network  # type: ignore[attr-defined]
             expected = TransferJobSettings(3, 5 * 1024, 6, commit_timeout_s=9)
