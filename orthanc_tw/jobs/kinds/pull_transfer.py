@@ -133,13 +133,15 @@ class PullTransferJob:
 
     def _full(self, failure: Failure) -> None:
         error = failure.value
-        is_here = isinstance(error, OrthancError) and not isinstance(error, PeerError)
-        if is_here and error.code is ErrorCode.FULL_STORAGE:
+        if isinstance(error, PeerError) or not isinstance(error, OrthancError):
+            failure.raiseException()
+        elif error.code is ErrorCode.FULL_STORAGE:
             reason = error.details or "there is no space left"
             raise OrthancError(
                 error.code, f"Peer {self._query.peer}: this server cannot take it all: {reason}"
             ) from None
-        failure.raiseException()
+        else:
+            raise error
 
     async def _begin(self) -> StepResult:
         folder = self._context.folder
@@ -189,7 +191,7 @@ class PullTransferJob:
 
     async def _bucket(self, reception: Reception, number: int) -> None:
         network = self._kind.network
-        await network.insist(lambda: self._download(reception, number))
+        await network.insist(lambda: self._download(reception, number), is_bucket=True)
         self._traffic.add(reception.buckets[number].size_bytes)
 
     async def _download(self, reception: Reception, number: int) -> None:

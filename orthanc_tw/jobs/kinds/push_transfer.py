@@ -214,7 +214,7 @@ class PushTransferJob:
                 await self._context.in_thread(_deflate, opened, spool)
                 body = FileBody(spool.reader, spool.size_bytes)
             path = f"transfers/push/{self._transaction}/{number}"
-            await network.insist(lambda: self._ask("PUT", path, body))
+            await network.insist(lambda: self._ask("PUT", path, body), is_bucket=True)
         finally:
             spool.discard()
         self._traffic.add(bucket.size_bytes)

@@ -15,7 +15,7 @@ from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.peers.client import PeerClient
-from orthanc_tw.peers.errors import PeerError, PeerStatusError
+from orthanc_tw.peers.errors import PeerAnswerError, PeerError, PeerFull, PeerStatusError
 from orthanc_tw.peers.peer import OrthancPeer
 
 T = TypeVar("T")
@@ -71,9 +71,11 @@ class TransferNetwork:
         """
         return self._peer_named(name)
 
-    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def insist(self, ask: Callable[[], Awaitable[T]], *, is_bucket: bool = False) -> T:
         """Ask until there is an answer, or a failure that will not pass, or enough was tried.
 
+        :param is_bucket: one of many requests alike: if the others go well, an answer that is not
+            understood, or any error of the peer's, is worth another try
         :raises OrthancError: the failure
         :raises TransientFailure: the last failure: the job may be tried again later
         """
@@ -83,11 +85,21 @@ class TransferNetwork:
                 return await ask()
             except PeerError as error:
                 attempts += 1
-                if not error.is_transient:
+                if not (error.is_transient or (is_bucket and _may_pass(error))):
                     raise accelerated(error) from None
                 if attempts >= self._policy.maximum_attempts:
+                    if not error.is_transient:
+                        raise
                     raise TransientFailure(error.code, error.details) from None
             await deferLater(self.clock, self._policy.delay_s(attempts, self._random()))
+
+
+def _may_pass(error: PeerError) -> bool:
+    if isinstance(error, PeerFull):
+        return False
+    if isinstance(error, PeerStatusError):
+        return error.status >= 500
+    return isinstance(error, PeerAnswerError)
 
 
 def accelerated(error: PeerError) -> OrthancError:
