@@ -181,7 +181,7 @@ class PushTransferJob(TransferJob):
                 await self._context.in_thread(_deflate, opened, spool)
                 body = FileBody(spool.reader, spool.size_bytes)
             path = f"transfers/push/{self._transaction}/{number}"
-            await self._network.insist(lambda: self._ask("PUT", path, body))
+            await self._network.insist(lambda: self._ask("PUT", path, body), is_bucket=True)
         finally:
             spool.discard()
         return bucket.size_bytes

@@ -19,6 +19,7 @@ from orthanc_tw.core.transfers.concatenation import InflatedFiles
 from orthanc_tw.core.transfers.figures import transfer_values
 from orthanc_tw.core.transfers.reception import Reception
 from orthanc_tw.jobs.kinds.transfer_network import TransferJobSettings, TransferNetwork
+from orthanc_tw.metrics import Metrics
 from orthanc_tw.model.registries import RequestOrigin
 from orthanc_tw.peers.registry import PeerRegistry
 from tests.core.transfers.support import Side, announced, drive, query, two_sides
