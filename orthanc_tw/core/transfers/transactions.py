@@ -7,10 +7,8 @@ and is remembered, so that it can be asked for again. Reactor thread; the disk i
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, BinaryIO
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -18,16 +16,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin
+from orthanc_tw.core.transfers import transaction_folder
 from orthanc_tw.core.transfers.buckets import Bucket, TransferInstance
 from orthanc_tw.core.transfers.commit import CommitInterrupted, TransferCommitter, fire
 from orthanc_tw.core.transfers.figures import PushFigures
-from orthanc_tw.core.transfers.plan import write_durably
 from orthanc_tw.core.transfers.reception import Reception
+from orthanc_tw.core.transfers.transaction_folder import Phase
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.registries import RequestOrigin
 
-_COMMITTED = "committed"
-_COMMITTING = "committing"
 #: Commits that are remembered; about 200 bytes on disk each.
 _REMEMBERED = 1000
 
@@ -103,10 +100,10 @@ class PushTransactions:
         path = os.path.join(self._folder, identifier)
         try:
             reception = await self._in_thread(
-                _create, path, instances, buckets, compressed=compressed
+                transaction_folder.create, path, instances, buckets, compressed=compressed
             )
         except BaseException:
-            await self._in_thread(_remove, path)
+            await self._in_thread(transaction_folder.remove, path)
             raise
         self._open[identifier] = _Transaction(reception, compressed)
         self.figures.created += 1
@@ -212,7 +209,7 @@ class PushTransactions:
 
     def _close(self, transaction: _Transaction) -> None:
         transaction.reception.close()
-        _remove(transaction.reception.folder)
+        transaction_folder.remove(transaction.reception.folder)
 
     def _begin_commit(self, identifier: str, transaction: _Transaction) -> None:
         started = self._timer()
@@ -236,22 +233,21 @@ class PushTransactions:
 
     async def _commit(self, identifier: str, transaction: _Transaction) -> None:
         reception = transaction.reception
-        marker = os.path.join(reception.folder, _COMMITTING)
         if transaction.writing:
             # What is checked must not change before it is stored.
             transaction.written = Deferred()
             await transaction.written
             transaction.written = None
         await check_complete(self._committer, reception)
-        await self._in_thread(write_durably, marker, b"")
+        await self._in_thread(transaction_folder.note_commit, reception)
         try:
             await self._committer.commit(reception, StoreOrigin(RequestOrigin.PLUGINS))
         except CommitInterrupted:
             raise
         except BaseException:
-            await self._in_thread(_unlink, marker)
+            await self._in_thread(transaction_folder.forget_commit, reception)
             raise
-        await self._in_thread(_settle, reception)
+        await self._in_thread(transaction_folder.settle, reception)
         del self._open[identifier]
         self._remember(identifier)
         self.figures.committed += 1
@@ -261,7 +257,9 @@ class PushTransactions:
         while len(self._committed) > _REMEMBERED:
             oldest = next(iter(self._committed))
             del self._committed[oldest]
-            removing = self._in_thread(_remove, os.path.join(self._folder, oldest))
+            removing = self._in_thread(
+                transaction_folder.remove, os.path.join(self._folder, oldest)
+            )
             removing.addErrback(lambda failure: _log.failure("Removing a transaction", failure))
 
     async def _ready(self) -> None:
@@ -269,13 +267,14 @@ class PushTransactions:
             await _after(self._loaded)
 
     async def _load(self) -> None:
-        for identifier, state, reception, compressed in await self._in_thread(_load, self._folder):
-            if state == _COMMITTED:
-                self._remember(identifier)
+        for saved in await self._in_thread(transaction_folder.load, self._folder):
+            if saved.reception is None:
+                self._remember(saved.identifier)
                 continue
-            transaction = self._open[identifier] = _Transaction(reception, compressed)
-            if state == _COMMITTING:
-                self._begin_commit(identifier, transaction)
+            transaction = _Transaction(saved.reception, saved.compressed)
+            self._open[saved.identifier] = transaction
+            if saved.phase is Phase.COMMITTING:
+                self._begin_commit(saved.identifier, transaction)
 
 
 async def check_complete(committer: TransferCommitter, reception: Reception) -> None:
@@ -302,65 +301,3 @@ def _after(deferred: Deferred[None]) -> Deferred[None]:
     waiting: Deferred[None] = Deferred()
     deferred.addCallback(lambda _: fire(waiting))
     return waiting
-
-
-def _create(
-    path: str,
-    instances: Sequence[TransferInstance],
-    buckets: Sequence[Bucket],
-    *,
-    compressed: bool,
-) -> Reception:
-    # Announced sizes count, whether or not a bucket covers them: `is_right` tells.
-    reception = Reception.create(path, instances, buckets, sync=True)
-    if compressed:
-        write_durably(os.path.join(path, "gzip"), b"")
-    return reception
-
-
-def _settle(reception: Reception) -> None:
-    """Leave nothing but the fact."""
-    write_durably(os.path.join(reception.folder, _COMMITTED), b"")
-    reception.close()
-    _remove_others(reception.folder, os.listdir(reception.folder))
-
-
-def _remove_others(folder: str, names: Sequence[str]) -> None:
-    for name in names:
-        if name != _COMMITTED:
-            _unlink(os.path.join(folder, name))
-
-
-def _load(folder: str) -> list[tuple[str, str, Reception | None, bool]]:
-    """The oldest first. What was never whole is removed."""
-    found: list[tuple[float, tuple[str, str, Reception | None, bool]]] = []
-    try:
-        names = os.listdir(folder)
-    except FileNotFoundError:
-        return []
-    for name in names:
-        path = os.path.join(folder, name)
-        files = os.listdir(path)
-        if _COMMITTED in files:
-            # A server that was killed may have left them.
-            _remove_others(path, files)
-            entry: tuple[str, str, Reception | None, bool] = (name, _COMMITTED, None, False)
-        else:
-            try:
-                reception = Reception.open(path, sync=True)
-            except OrthancError:
-                _remove(path)
-                continue
-            state = _COMMITTING if _COMMITTING in files else ""
-            entry = (name, state, reception, "gzip" in files)
-        found.append((os.stat(path).st_mtime, entry))
-    return [entry for _, entry in sorted(found, key=lambda one: one[0])]
-
-
-def _unlink(path: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(path)
-
-
-def _remove(path: str) -> None:
-    shutil.rmtree(path, ignore_errors=True)
