@@ -8,6 +8,7 @@ so that deflate finds in them about what it finds in real slices.
 from __future__ import annotations
 
 import io
+import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,11 @@ def ct_pixels(size: int, seed: int) -> bytes:
     values[(x * x + y * y) > 1.0] = -1024.0
     pixels: bytes = np.clip(np.rint(values), -1024, 3071).astype("<i2").tobytes()
     return pixels
+
+
+def noise(size: int, chance: random.Random) -> bytes:
+    """``size`` x ``size`` 16-bit values that cannot be compressed."""
+    return b"".join(chance.randbytes(2 * size) for _ in range(size))
 
 
 def make_instance(

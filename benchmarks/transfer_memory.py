@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data import make_instance
+from benchmarks.data import make_instance, noise
 from benchmarks.servers import memory_mb
 from benchmarks.transfers import Host
 
@@ -27,8 +27,7 @@ def upload(host: Host, instances: int, edge: int) -> str:
     chance = random.Random(1)
     connection = http.client.HTTPConnection("127.0.0.1", host.port, timeout=600)
     for number in range(instances):
-        pixels = chance.randbytes(2 * edge * edge)
-        content = make_instance(1, number % 3, number, edge, pixels).content
+        content = make_instance(1, number % 3, number, edge, noise(edge, chance)).content
         connection.request("POST", "/instances", content)
         answer = connection.getresponse()
         if answer.status != 200:

@@ -17,7 +17,7 @@ import unittest
 from collections import Counter
 from typing import Any
 
-from benchmarks.data import make_instance
+from benchmarks.data import make_instance, noise
 from tests.peers.process import OrthancProcess, wait_for
 
 KILLS = int(os.environ.get("ORTHANC_TW_KILLS", "2"))
@@ -50,7 +50,7 @@ class KillTransferTests(unittest.TestCase):
         connection = http.client.HTTPConnection("127.0.0.1", self.source.port, timeout=60)
         self.addCleanup(connection.close)
         for number in range(INSTANCES):
-            pixels = self.chance.randbytes(2 * EDGE * EDGE)
+            pixels = noise(EDGE, self.chance)
             content = make_instance(1, number % 3, number, EDGE, pixels).content
             connection.request("POST", "/instances", content)
             answer = connection.getresponse()
