@@ -21,7 +21,7 @@ from benchmarks.data import make_instance, noise
 from tests.peers.process import OrthancProcess, wait_for
 
 KILLS = int(os.environ.get("ORTHANC_TW_KILLS", "2"))
-INSTANCES = int(os.environ.get("ORTHANC_TW_KILL_INSTANCES", "200"))
+INSTANCES = int(os.environ.get("ORTHANC_TW_KILL_INSTANCES", "120"))
 SEED = int(os.environ.get("ORTHANC_TW_KILL_SEED", "20261122"))
 #: Width and height: 16-bit pixels that cannot be compressed.
 EDGE = int(os.environ.get("ORTHANC_TW_KILL_EDGE", "96"))
