@@ -21,6 +21,20 @@ class FieldTests(SynchronousTestCase):
         self.assertEqual(self.server.ask("GET", "/studies").json(), [self.study])
         return answer.json().get("Details", "")
 
+    def test_surrogates(self):
+        """Half of a surrogate pair is no text: 400 wherever it stands, 500 nowhere."""
+        for path in (FIND, "/tools/bulk-content", "/tools/bulk-delete"):
+            for body in (
+                b'"\\ud800"',
+                b'{"Level": "Study", "Query": {"PatientName": "\\ud800"}}',
+                b'{"Resources": ["\\udc00\\ud800"]}',
+                b'{"Resources": ["\xed\xa0\x80"]}',
+                b'["\\ud800"]',
+            ):
+                self._refused("POST", path, body)
+        whole = {**OK, "Query": {"PatientName": "\U0001f600"}}
+        self.assertEqual(self.server.ask("POST", FIND, whole).json(), [])
+
     def test_find(self):
         """Every field of a search is checked."""
         for extra, text in (
