@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 
 from orthanc_tw.core.content import Content, View
+from orthanc_tw.core.metadata_text import shown
 from orthanc_tw.core.names import Names
 from orthanc_tw.dicom.main_tag_json import format_main_tags
 from orthanc_tw.dicom.tags import UserDictionary
@@ -70,7 +71,8 @@ def resource_json(
         answer["Status"] = _status(record)
     if content & _METADATA:
         answer["Metadata"] = {
-            names.label(number): item.value for number, item in sorted(record.metadata.items())
+            names.label(number): shown(item.value)
+            for number, item in sorted(record.metadata.items())
         }
     if content & _ATTACHMENTS:
         answer["Attachments"] = [attachment_json(item) for item in record.attachments]
