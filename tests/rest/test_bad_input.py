@@ -86,11 +86,6 @@ class FieldTests(SynchronousTestCase):
         for body in ({}, {"Resources": "x"}, {"Resources": [1]}, {"Resources": [self.study, 1]}):
             self._refused("POST", "/tools/bulk-delete", body)
 
-    def test_metadata_text(self):
-        """Metadata are text."""
-        path = f"/studies/{self.study}/metadata/1024"
-        self.assertIn("UTF-8", self._refused("PUT", path, b"\xff"))
-
     def test_transcode(self):
         """An impossible syntax, an unknown one and a bad quality are told by name."""
         (instance,) = self.server.ask("GET", "/instances").json()
