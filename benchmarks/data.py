@@ -48,8 +48,13 @@ def ct_pixels(size: int, seed: int) -> bytes:
     return pixels
 
 
-def make_instance(study: int, series: int, instance: int, size: int) -> Sample:
-    """A CT instance of ``size`` x ``size`` pixels; identifiers follow from the numbers."""
+def make_instance(
+    study: int, series: int, instance: int, size: int, pixels: bytes | None = None
+) -> Sample:
+    """A CT instance of ``size`` x ``size`` pixels; identifiers follow from the numbers.
+
+    :param pixels: two bytes each; None: like those of a scanner
+    """
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = CTImageStorage
@@ -89,7 +94,7 @@ def make_instance(study: int, series: int, instance: int, size: int) -> Sample:
     dataset.PixelRepresentation = 1
     dataset.RescaleIntercept = "0"
     dataset.RescaleSlope = "1"
-    dataset.PixelData = ct_pixels(size, 1000 * study + instance)
+    dataset.PixelData = ct_pixels(size, 1000 * study + instance) if pixels is None else pixels
     out = io.BytesIO()
     dataset.save_as(out, enforce_file_format=True)
     return Sample(study, series, instance, out.getvalue())

@@ -1,7 +1,7 @@
 """The accelerator against ``/peers/X/store``: ``python -m benchmarks.transfers [--instances N]``.
 
-On loopback, and between two network namespaces with 50 ms of delay and 1 % of loss, where those may
-be made (root with CAP_NET_ADMIN); skipped, and said so, where not.
+On loopback, and between two network namespaces with 50 ms of delay and 1 % of loss each way, where
+those may be made (root with CAP_NET_ADMIN); skipped, and said so, where not.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import make_instance
+from benchmarks.network import SlowNetwork
 from benchmarks.servers import OPTIONS, environment, free_port
-
-NETEM = ("delay", "50ms", "loss", "1%")
 
 
 class Host:
@@ -110,43 +109,6 @@ def compare(source: Host, target: Host, instances: int, edge: int) -> tuple[floa
     return figures[0], figures[1], figures[2]
 
 
-def run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def make_network() -> None:
-    """Two namespaces, joined by a pair of interfaces.
-
-    :raises subprocess.CalledProcessError: it is not allowed
-    """
-    for name in ("otw-a", "otw-b"):
-        run("ip", "netns", "add", name)
-    run(
-        "ip",
-        "link",
-        "add",
-        "otw-a0",
-        "netns",
-        "otw-a",
-        "type",
-        "veth",
-        "peer",
-        "otw-b0",
-        "netns",
-        "otw-b",
-    )
-    for name, address in (("otw-a", "10.213.0.1/24"), ("otw-b", "10.213.0.2/24")):
-        run("ip", "-n", name, "addr", "add", address, "dev", f"{name}0")
-        run("ip", "-n", name, "link", "set", f"{name}0", "up")
-        run("ip", "-n", name, "link", "set", "lo", "up")
-    run("tc", "-n", "otw-a", "qdisc", "add", "dev", "otw-a0", "root", "netem", *NETEM)
-
-
-def remove_network() -> None:
-    for name in ("otw-a", "otw-b"):
-        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
-
-
 def show(name: str, figures: Sequence[float]) -> None:
     store, pull, push = figures
     print(
@@ -171,19 +133,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.transfers", description=__doc__)
     parser.add_argument("--instances", type=int, default=1000)
     parser.add_argument("--edge", type=int, default=48, help="pixels of 16 bits, both ways")
+    parser.add_argument(
+        "--delay", type=float, nargs=2, default=(50, 50), metavar="MS", help="there, back"
+    )
+    parser.add_argument("--loss", type=float, default=1, metavar="PERCENT")
     options = parser.parse_args()
     measure("loopback", options, [("127.0.0.1", ""), ("127.0.0.1", "")])
+    there, back = options.delay
+    name = f"{there:g} ms there, {back:g} ms back, {options.loss:g} % lost"
+    network = SlowNetwork((there, back), options.loss)
     try:
-        make_network()
+        network.make()
     except (OSError, subprocess.CalledProcessError) as error:
-        remove_network()
         reason = getattr(error, "stderr", b"") or str(error).encode()
-        print(f"50 ms, 1 %: skipped, not allowed: {reason.decode().strip()}")
+        print(f"{name}: skipped, not allowed: {reason.decode().strip()}")
         return
     try:
-        measure("50 ms, 1 %", options, [("10.213.0.1", "otw-a"), ("10.213.0.2", "otw-b")])
+        ends = list(zip(network.addresses, network.namespaces, strict=True))
+        measure(f"{name} ({network.by})", options, ends)
     finally:
-        remove_network()
+        network.remove()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/ (version 0.0.4) and
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
@@ -75,6 +76,23 @@ JOB_TIMES = {
 }
 JOB_LABELS = ("type", "outcome")
 HELP = {**PEAKS, **COUNTS, **ASKED}
+
+
+_SAMPLE = re.compile(rb"^([^#\s{]+(?:\{.*\})?) (\S+)", re.MULTILINE)
+_EXACT = 2**53
+
+
+def _whole_numbers(text: bytes) -> bytes:
+    """Whole numbers as Orthanc writes them: neither a fraction nor an exponent."""
+
+    def written(sample: re.Match[bytes]) -> bytes:
+        name, value = sample.groups()
+        number = float(value)
+        if number.is_integer() and abs(number) <= _EXACT:
+            return b"%b %d" % (name, number)
+        return sample[0]
+
+    return _SAMPLE.sub(written, text)
 
 
 class _Peak:
@@ -228,7 +246,7 @@ class Metrics:
         registry.register(_Snapshot(asked, now_s))
         if self._dicom:
             registry.register(_DicomOperations(self._dicom))
-        return generate_latest(registry) + generate_latest(self._kept)
+        return _whole_numbers(generate_latest(registry) + generate_latest(self._kept))
 
     def exposition(self) -> Deferred[bytes]:
         """The text that Prometheus scrapes; empty while disabled. Fails as a source fails."""

@@ -52,8 +52,18 @@ class MetricsTests(SynchronousTestCase):
         self.assertNoResult(exposition)
         waiting.callback({"orthanc_count_patients": 2})
         text = self.successResultOf(exposition).decode()
-        self.assertIn("orthanc_count_patients 2.0 ", text)
-        self.assertIn("orthanc_count_studies 3.0 ", text)
+        self.assertIn("orthanc_count_patients 2 ", text)
+        self.assertIn("orthanc_count_studies 3 ", text)
+
+    def test_numbers(self):
+        """Whole numbers have neither fraction nor exponent, others keep their digits."""
+        self.metrics.inc(WRITTEN, 54_348_123)
+        self.metrics.add_source(lambda: {"orthanc_disk_size_mb": 51.8302917})
+        self.metrics.count_dicom("C-ECHO", "A } 1e3 5.0", "success")
+        text = self.successResultOf(self.metrics.exposition()).decode()
+        self.assertIn(f"\n{WRITTEN} 54348123 1700000000250\n", text)
+        self.assertIn("\northanc_disk_size_mb 51.8302917 ", text)
+        self.assertIn('aet="A } 1e3 5.0",operation="C-ECHO",outcome="success"} 1\n', text)
 
     def test_failing_source(self):
         """A source that fails makes the exposition fail."""
@@ -73,15 +83,15 @@ class MetricsTests(SynchronousTestCase):
     def test_times_of_jobs(self):
         """How long jobs ran and waited are histograms in seconds, by type and outcome."""
         self.metrics.job_ended("Archive", "success", 0.3, 2.0)
-        self.metrics.job_ended("Archive", "success", 90.0, -1.0)
+        self.metrics.job_ended("Archive", "success", 90, -1.0)
         text = self.successResultOf(self.metrics.exposition()).decode()
         labels = '{outcome="success",type="Archive"}'
         self.assertIn("# TYPE orthanc_jobs_duration_seconds histogram", text)
-        self.assertIn(f"orthanc_jobs_duration_seconds_count{labels} 2.0", text)
+        self.assertIn(f"orthanc_jobs_duration_seconds_count{labels} 2", text)
         self.assertIn(f"orthanc_jobs_duration_seconds_sum{labels} 90.3", text)
-        self.assertIn(f"orthanc_jobs_waiting_seconds_sum{labels} 2.0", text)
+        self.assertIn(f"orthanc_jobs_waiting_seconds_sum{labels} 2", text)
         self.assertIn(
-            'orthanc_jobs_duration_seconds_bucket{le="0.5",outcome="success",type="Archive"} 1.0',
+            'orthanc_jobs_duration_seconds_bucket{le="0.5",outcome="success",type="Archive"} 1',
             text,
         )
 
@@ -92,9 +102,9 @@ class MetricsTests(SynchronousTestCase):
         self.metrics.count_peer("b", "PeerTimeout", 0)
         text = self.successResultOf(self.metrics.exposition()).decode()
         for line in (
-            'orthanc_tw_peer_requests_total{outcome="success",peer="b"} 2.0',
-            'orthanc_tw_peer_requests_total{outcome="PeerTimeout",peer="b"} 1.0',
-            'orthanc_tw_peer_sent_bytes_total{peer="b"} 15.0',
+            'orthanc_tw_peer_requests_total{outcome="success",peer="b"} 2',
+            'orthanc_tw_peer_requests_total{outcome="PeerTimeout",peer="b"} 1',
+            'orthanc_tw_peer_sent_bytes_total{peer="b"} 15',
         ):
             self.assertIn(line, text)
 

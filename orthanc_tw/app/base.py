@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,11 @@ from orthanc_tw.storage.filesystem import FilesystemStorage
 from orthanc_tw.workers.pool import WorkerPool
 
 InThread = Callable[..., Deferred[Any]]
+
+
+def new_uuid() -> str:
+    """A random UUID in lower case. Any thread."""
+    return str(uuid.uuid4())
 
 
 @dataclass(frozen=True, slots=True)

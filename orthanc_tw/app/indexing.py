@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from orthanc_tw.app import settings
-from orthanc_tw.app.base import Base
+from orthanc_tw.app.base import Base, new_uuid
 from orthanc_tw.core.reconstruct import Reconstructor
 from orthanc_tw.core.requested import IndexedTags
 from orthanc_tw.core.rewrite_files import FileRewriter
@@ -18,6 +18,7 @@ from orthanc_tw.dicom.reader import read_summary
 from orthanc_tw.dicom.summary import InstanceSummary
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.storage.index_only import IndexOnlyStorage
 
 
 def make_store(base: Base, ingest: IngestTranscoder | None, spawn: Spawn) -> InstanceStore:
@@ -25,9 +26,10 @@ def make_store(base: Base, ingest: IngestTranscoder | None, spawn: Spawn) -> Ins
 
     :param spawn: see `InstanceStore`
     """
+    is_stored = base.configuration.boolean("StoreDicom")
     return InstanceStore(
         base.index,
-        base.storage,
+        base.storage if is_stored else IndexOnlyStorage(base.storage, new_uuid),
         settings.store(base.configuration, base.main_tags),
         read_summary=_summary_reader(base),
         in_thread=base.in_thread,

@@ -180,7 +180,7 @@ def route_providers(parts: RouteParts) -> Sequence[RouteProvider]:
         ExplorerRoutes(enabled=configuration.boolean("OrthancExplorerEnabled")),
         *client_routes(parts.client, index, parts.engine, deleter, send_chunks),
         *peer_routes(parts.peers, index, parts.engine),
-        *transfer_routes(base, parts.transfers, parts.engine),
+        *transfer_routes(base, parts.transfers, parts.engine, exports=parts.peers.services.exports),
     ]
     if not base.is_read_only:
         uploader = Uploader(parts.store, in_thread, settings.uploads(configuration))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -24,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from orthanc_tw.app import settings
+from orthanc_tw.app.base import new_uuid
 from orthanc_tw.app.dicom_listening import DicomListening
 from orthanc_tw.app.listening import Listening
 from orthanc_tw.app.parts import Parts, make_parts
@@ -254,11 +254,6 @@ def make_service(
     :raises StartupError: if the configuration asks for what cannot be
     """
     return Server(configuration, reactor, jobs_enabled=jobs_enabled, log_levels=log_levels)
-
-
-def new_uuid() -> str:
-    """A random UUID, as text."""
-    return str(uuid.uuid4())
 
 
 def _detached(service: Any) -> Deferred[Any]:

@@ -101,7 +101,8 @@ def store(configuration: Configuration, tags: MainDicomTags) -> StoreSettings:
     """Settings of ingest."""
     return StoreSettings(
         overwrite=overwrite_instances(configuration),
-        compress=configuration.boolean("StorageCompression"),
+        compress=configuration.boolean("StorageCompression")
+        and configuration.boolean("StoreDicom"),
         limits=StorageLimits(
             maximum_storage_bytes=configuration.integer("MaximumStorageSize") * MB,
             maximum_patients=configuration.integer("MaximumPatientCount"),

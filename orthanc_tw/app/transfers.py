@@ -29,6 +29,7 @@ from orthanc_tw.peers.registry import PeerRegistry
 from orthanc_tw.rest.http import RouteProvider
 from orthanc_tw.rest.routes.push_transactions import PushTransactionRoutes
 from orthanc_tw.rest.routes.transfers import TransferRoutes
+from orthanc_tw.rest.store_request import ExportLogger
 
 FOLDER = "transfers"
 _KB = 1024
@@ -123,7 +124,7 @@ def make_transfers(
 
 
 def transfer_routes(
-    base: Base, transfers: Transfers, engine: JobsEngine
+    base: Base, transfers: Transfers, engine: JobsEngine, *, exports: ExportLogger | None
 ) -> Sequence[RouteProvider]:
     """The routes; a server that is read-only takes no pushes."""
     routes: list[RouteProvider] = [
@@ -138,6 +139,7 @@ def transfer_routes(
             originator=str(uuid.uuid4()),
             connectivity_timeout_s=transfers.connectivity_timeout_s,
             read_only=base.is_read_only,
+            exports=exports,
         )
     ]
     if not base.is_read_only:

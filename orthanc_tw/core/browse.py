@@ -16,7 +16,7 @@ from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.lookup import ancestor, require
 from orthanc_tw.core.names import Names
 from orthanc_tw.core.requested import IndexedTags, Requested, requested_of
-from orthanc_tw.core.resource_json import resource_json
+from orthanc_tw.core.resource_json import ResourceJson
 from orthanc_tw.core.tag_warnings import TagWarnings
 from orthanc_tw.dicom.main_tag_json import format_main_tags
 from orthanc_tw.dicom.tags import UserDictionary
@@ -104,7 +104,7 @@ class Browser:
             if row is None:
                 return None
             (record,) = tx.expand((row,), view.parts(level))
-            return resource_json(record, view, self._names, self._indexed.dictionary)
+            return self._shown(level, view)(record)
 
         return self._index.read_now(read)
 
@@ -170,13 +170,10 @@ class Browser:
             if not found:
                 return [], None
             records = tx.expand(found, view.parts(found[0].level))
-            return [
-                (
-                    resource_json(record, view, self._names, self._indexed.dictionary),
-                    self._resolved(tx, record, view),
-                )
-                for record in records
-            ], found[-1].public_id
+            shown = self._shown(found[0].level, view)
+            return [(shown(record), self._resolved(tx, record, view)) for record in records], found[
+                -1
+            ].public_id
 
         found, last = await self._index.read(read)
         if view.requested:
@@ -185,6 +182,9 @@ class Browser:
                     self._warnings.tell(requested)
                 answer["RequestedTags"] = await self._requested(requested, view)
         return [answer for answer, _ in found], last
+
+    def _shown(self, level: ResourceType, view: View) -> ResourceJson:
+        return ResourceJson(level, view, self._names, self._indexed.dictionary)
 
     def _resolved(self, tx: ReadTransaction, record: ResourceRecord, view: View) -> Requested:
         if not view.requested:

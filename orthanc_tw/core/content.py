@@ -84,11 +84,6 @@ class View:
     format: TagFormat = TagFormat.SIMPLIFY
     requested: RequestedTags = field(default_factory=RequestedTags)
 
-    @property
-    def bits(self) -> int:
-        """``content`` as a number."""
-        return int(self.content.value)
-
     def parts(self, level: ResourceType) -> ExpandParts:
         """What of a resource the index has to load."""
         return _parts(self.content, bool(self.requested), level)

@@ -73,6 +73,32 @@ class Finder:
         async for page in self._by_identifier(search):
             yield page
 
+    async def identifiers(self, search: Search) -> AsyncIterator[Sequence[str]]:
+        """Public identifiers of what `find` finds, in slices."""
+        criteria = search.criteria
+        if search.order or criteria.is_void or not criteria.is_for_the_index:
+            async for page in self.find(search):
+                yield [row.public_id for row in page]
+            return
+        size, left, after = self._settings.rows_per_slice, search.limit, None
+
+        def read(tx: ReadTransaction) -> Sequence[str]:
+            query = _query(tx, search)
+            if query is None:
+                return ()
+            since = search.since if after is None else 0
+            return tx.find_identifiers(replace(query, after=after, since=since, limit=wanted))
+
+        while True:
+            wanted = min(size, left) if search.limit else size
+            found = await self._index.read(read)
+            if found:
+                yield found
+                after = found[-1]
+            left -= len(found)
+            if len(found) < wanted or (search.limit and not left):
+                return
+
     async def count(self, search: Search) -> int:
         """Number of matches, ``since`` and ``limit`` aside.
 

@@ -17,17 +17,10 @@ from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import ContentType, MetadataType
 
-# Plain numbers: the operators of a Flag take longer than all the rest.
-_ATTACHMENTS = Content.ATTACHMENTS.value
-_CHILDREN = Content.CHILDREN.value
-_IS_PROTECTED = Content.IS_PROTECTED.value
-_IS_STABLE = Content.IS_STABLE.value
-_LABELS = Content.LABELS.value
-_LEGACY = Content.LEGACY.value
-_MAIN_DICOM_TAGS = Content.MAIN_DICOM_TAGS.value
-_METADATA = Content.METADATA.value
-_PARENT = Content.PARENT.value
-_STATUS = Content.STATUS.value
+_ORIGINS = tuple(
+    (kind.label, int(kind)) for kind in (MetadataType.ANONYMIZED_FROM, MetadataType.MODIFIED_FROM)
+)
+_SEQUENCES = int(MetadataType.MAIN_DICOM_SEQUENCES)
 
 
 def attachment_json(attachment: Attachment) -> JsonObject:
@@ -42,46 +35,75 @@ def attachment_json(attachment: Attachment) -> JsonObject:
     }
 
 
-def resource_json(
-    record: ResourceRecord, view: View, names: Names, dictionary: UserDictionary | None = None
-) -> JsonObject:
-    """A resource without its ``RequestedTags``.
+class ResourceJson:
+    """Shows resources of one level in one way, without their ``RequestedTags``.
+
+    What is the same for all of them is looked at once: of a list of hundreds it would take
+    longer than the rest.
 
     :param names: names of metadata
+    :param dictionary: names of tags that the configuration adds
     """
-    level, content = record.level, view.bits
-    answer: JsonObject = {"ID": record.public_id, "Type": level.label}
-    if content & _MAIN_DICOM_TAGS:
-        answer["MainDicomTags"] = format_main_tags(_main_tags(record), view.format, dictionary)
-        if level is ResourceType.STUDY:
+
+    def __init__(
+        self, level: ResourceType, view: View, names: Names, dictionary: UserDictionary | None
+    ) -> None:
+        content = view.content
+        self._names = names
+        self._format = view.format
+        self._dictionary = dictionary
+        self._type = level.label
+        self._has_main_tags = Content.MAIN_DICOM_TAGS in content
+        self._has_patient = self._has_main_tags and level is ResourceType.STUDY
+        parent = level.parent if Content.PARENT in content else None
+        self._parent = None if parent is None else f"Parent{parent.label}"
+        self._children = level.children_label if Content.CHILDREN in content else None
+        self._has_labels = Content.LABELS in content
+        self._is_stable = Content.IS_STABLE in content and level is not ResourceType.INSTANCE
+        self._is_protected = Content.IS_PROTECTED in content and level is ResourceType.PATIENT
+        self._has_status = Content.STATUS in content and level is ResourceType.SERIES
+        self._has_metadata = Content.METADATA in content
+        self._has_attachments = Content.ATTACHMENTS in content
+        self._is_legacy = Content.LEGACY in content
+
+    def __call__(self, record: ResourceRecord) -> JsonObject:
+        """The JSON of a resource of the level."""
+        answer: JsonObject = {"ID": record.public_id, "Type": self._type}
+        if self._has_main_tags:
+            answer["MainDicomTags"] = self._tags(_main_tags(record))
+        if self._has_patient:
             patient = record.ancestors_tags.get(ResourceType.PATIENT, {})
-            answer["PatientMainDicomTags"] = format_main_tags(patient, view.format, dictionary)
-    if content & _PARENT and level.parent is not None:
-        answer[f"Parent{level.parent.label}"] = record.parent_public_id
-    if content & _CHILDREN and level.children_label is not None:
-        answer[level.children_label] = list(record.children)
-    if content & _LABELS:
-        answer["Labels"] = sorted(record.labels)
-    if content & _IS_STABLE and level is not ResourceType.INSTANCE:
-        answer["IsStable"] = record.is_stable
-    if content & _IS_PROTECTED and level is ResourceType.PATIENT:
-        answer["IsProtected"] = record.is_protected
-    if content & _STATUS and level is ResourceType.SERIES:
-        answer["Status"] = _status(record)
-    if content & _METADATA:
-        answer["Metadata"] = {
-            names.label(number): item.value for number, item in sorted(record.metadata.items())
-        }
-    if content & _ATTACHMENTS:
-        answer["Attachments"] = [attachment_json(item) for item in record.attachments]
-    if content & _LEGACY:
-        answer.update(_legacy(record))
-    return answer
+            answer["PatientMainDicomTags"] = self._tags(patient)
+        if self._parent is not None:
+            answer[self._parent] = record.parent_public_id
+        if self._children is not None:
+            answer[self._children] = list(record.children)
+        if self._has_labels:
+            answer["Labels"] = sorted(record.labels)
+        if self._is_stable:
+            answer["IsStable"] = record.is_stable
+        if self._is_protected:
+            answer["IsProtected"] = record.is_protected
+        if self._has_status:
+            answer["Status"] = _status(record)
+        if self._has_metadata:
+            answer["Metadata"] = {
+                self._names.label(number): item.value
+                for number, item in sorted(record.metadata.items())
+            }
+        if self._has_attachments:
+            answer["Attachments"] = [attachment_json(item) for item in record.attachments]
+        if self._is_legacy:
+            answer.update(_legacy(record))
+        return answer
+
+    def _tags(self, tags: Mapping[str, JsonValue]) -> JsonObject:
+        return format_main_tags(tags, self._format, self._dictionary)
 
 
 def _main_tags(record: ResourceRecord) -> Mapping[str, JsonValue]:
     """Text from the tags, sequences (``ExtraMainDicomTags``) from their metadata."""
-    sequences = record.metadata.get(MetadataType.MAIN_DICOM_SEQUENCES)
+    sequences = record.metadata.get(_SEQUENCES)
     if sequences is None:
         return record.tags
     return {**record.tags, **json.loads(sequences.value)}
@@ -90,9 +112,9 @@ def _main_tags(record: ResourceRecord) -> Mapping[str, JsonValue]:
 def _legacy(record: ResourceRecord) -> JsonObject:
     """Fields taken from metadata and attachments, shown unless ``ResponseContent`` is given."""
     answer: JsonObject = {}
-    for metadata in (MetadataType.ANONYMIZED_FROM, MetadataType.MODIFIED_FROM):
+    for name, metadata in _ORIGINS:
         if metadata in record.metadata:
-            answer[metadata.label] = record.metadata[metadata].value
+            answer[name] = record.metadata[metadata].value
     if record.level is not ResourceType.INSTANCE:
         answer["LastUpdate"] = record.last_update
     if record.level is ResourceType.SERIES:

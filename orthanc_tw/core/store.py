@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -306,8 +306,14 @@ class _Ingest:
             expected_instances=summary.expected_instances,
         )
 
+        limits = settings.limits
+        if header is not None and limits.maximum_storage_bytes:
+            # Room is made for both, never by asking for no limit, which is what 0 means.
+            most = limits.maximum_storage_bytes - header.stored_size_bytes
+            limits = replace(limits, maximum_storage_bytes=max(most, 1))
+
         def write(tx: WriteTransaction) -> StoreOutcome:
-            outcome = tx.store_instance(instance, settings.limits)
+            outcome = tx.store_instance(instance, limits)
             if header is not None and outcome.status is StoreStatus.SUCCESS:
                 assert outcome.instance_internal_id is not None
                 tx.put_attachment(outcome.instance_internal_id, header)

@@ -1,12 +1,18 @@
-"""`ReadTransaction.expand`: a constant number of statements for any 500 resources.
+"""`ReadTransaction.expand`: one statement for any 500 resources, one more a level above.
 
-Lists of identifiers go in as one JSON array, so that each statement is prepared once.
+What a list shows of each resource is gathered by SQLite, as one text: a statement more is a
+turn at the interpreter lock more, and so is each row. Columns that hold JSON are put into the
+text as they are, since to have SQLite parse them takes longer than all the rest.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
 
 from orthanc_tw.index.gateway import (
     Attachment,
@@ -26,37 +32,31 @@ from orthanc_tw.index.rows import (
 )
 from orthanc_tw.model.levels import ResourceType
 
-_BASE = """
-SELECT r.internal_id, p.public_id AS parent, r.unstable_since_s, r.last_update,
-       d.tags, d.metadata,
-       r.level = 1 AND NOT EXISTS (
-         SELECT 1 FROM patient_recycling q WHERE q.internal_id = r.internal_id) AS is_protected
+_CHILDREN = """
+(SELECT json_group_array(public_id) FROM (
+  SELECT c.public_id FROM resources c WHERE c.parent_id = r.internal_id
+  ORDER BY c.public_id LIMIT -1))
+"""
+_CHILDREN_COUNT = "(SELECT count(*) FROM resources c WHERE c.parent_id = r.internal_id)"
+_ATTACHMENTS = f"""
+(SELECT json_group_array(json_array({ATTACHMENT_COLUMNS})) FROM (
+  SELECT {ATTACHMENT_COLUMNS} FROM attachments a WHERE a.internal_id = r.internal_id
+  ORDER BY content_type LIMIT -1))
+"""
+_LABELS = """
+(SELECT json_group_array(label) FROM (
+  SELECT l.label FROM labels l WHERE l.internal_id = r.internal_id ORDER BY l.label LIMIT -1))
+"""
+_IS_PROTECTED = """
+(r.level = 1 AND NOT EXISTS (
+  SELECT 1 FROM patient_recycling q WHERE q.internal_id = r.internal_id))
+"""
+_SOURCE = """
 FROM json_each(?) j
 CROSS JOIN resources r ON r.internal_id = j.value
 CROSS JOIN resource_data d ON d.internal_id = r.internal_id
 LEFT JOIN resources p ON p.internal_id = r.parent_id
-"""
-_BASE_COLUMNS = (
-    "internal_id, parent, unstable_since_s, last_update, json(tags), json(metadata), is_protected"
-)
-_CHILDREN = """
-SELECT c.parent_id, c.public_id
-FROM json_each(?) j CROSS JOIN resources c ON c.parent_id = j.value
-ORDER BY j.key, c.public_id LIMIT -1
-"""
-_CHILDREN_COUNT = """
-SELECT j.value, (SELECT count(*) FROM resources c WHERE c.parent_id = j.value) AS amount
-FROM json_each(?) j
-"""
-_ATTACHMENTS = f"""
-SELECT {ATTACHMENT_COLUMNS}, internal_id
-FROM json_each(?) j CROSS JOIN attachments a ON a.internal_id = j.value
-ORDER BY content_type LIMIT -1
-"""
-_LABELS = """
-SELECT internal_id, label
-FROM json_each(?) j CROSS JOIN labels l ON l.internal_id = j.value
-ORDER BY label LIMIT -1
+LEFT JOIN resource_data pd ON pd.internal_id = r.parent_id
 """
 _PARENTS = """
 SELECT r.internal_id, r.level, r.parent_id
@@ -110,58 +110,66 @@ def _list(numbers: Iterable[int]) -> str:
     return to_json(sorted(numbers))
 
 
+@lru_cache(maxsize=64)
+def _statement(parts: ExpandParts, *, with_parent_tags: bool) -> str:
+    """SQL of one text: a JSON list of a list for each resource."""
+    columns = (
+        "r.internal_id",
+        "json_quote(p.public_id)",
+        "(r.unstable_since_s IS NULL)",
+        "json_quote(r.last_update)",
+        _IS_PROTECTED,
+        "d.tags",
+        "d.metadata" if parts.metadata else "'{}'",
+        "ifnull(pd.tags, 'null')" if with_parent_tags else "'null'",
+        _CHILDREN if parts.children else _CHILDREN_COUNT,
+        _ATTACHMENTS if parts.attachments else "'[]'",
+        _LABELS if parts.labels else "'[]'",
+    )
+    row = " || ',' || ".join(columns)
+    return f"SELECT '[' || ifnull(group_concat('[' || {row} || ']', ','), '') || ']' {_SOURCE}"
+
+
 def _expand_chunk(
     connection: sqlite3.Connection, rows: Mapping[int, ResourceRow], parts: ExpandParts
 ) -> dict[int, ResourceRecord]:
-    arguments = (_list(rows),)
-    children: dict[int, list[str]] = {}
-    counts: dict[int, int] = {}
-    attachments: dict[int, list[Attachment]] = {}
-    labels: dict[int, list[str]] = {}
     ancestors: dict[int, dict[ResourceType, Tags]] = {}
-    if parts.children:
-        for parent, public_id in fetch(connection, "parent_id, public_id", _CHILDREN, arguments):
-            children.setdefault(parent, []).append(public_id)
-    else:
-        counts = dict(fetch(connection, "value, amount", _CHILDREN_COUNT, arguments))
-    if parts.attachments:
-        columns = f"{ATTACHMENT_COLUMNS}, internal_id"
-        for row in fetch(connection, columns, _ATTACHMENTS, arguments):
-            attachments.setdefault(row[8], []).append(attachment_row(row))
-    if parts.labels:
-        for internal_id, label in fetch(connection, "internal_id, label", _LABELS, arguments):
-            labels.setdefault(internal_id, []).append(label)
-    if parts.ancestors:
+    above = {row.level.parent for row in rows.values()}
+    # All that is wanted may be the tags of the parents: those of studies always are.
+    from_parents = bool(parts.ancestors) and above == parts.ancestors
+    if parts.ancestors and not from_parents:
         ancestors = _ancestors(connection, rows, parts.ancestors)
+    statement = _statement(parts, with_parent_tags=from_parents)
+    (text,) = connection.execute(statement, (_list(rows),)).fetchone()
+    found: list[Any] = msgspec.json.decode(text)
     records: dict[int, ResourceRecord] = {}
-    for (
-        internal_id,
-        parent,
-        unstable,
-        last_update,
-        tags,
-        metadata,
-        is_protected,
-    ) in fetch(connection, _BASE_COLUMNS, _BASE, arguments):
-        resource = rows[internal_id]
-        own = children.get(internal_id, ())
-        records[internal_id] = ResourceRecord(
-            internal_id=internal_id,
+    for number, parent, stable, updated, protected, tags, metadata, parent_tags, *lists in found:
+        resource = rows[number]
+        children, attachments, labels = lists
+        level = resource.level
+        if from_parents and parent_tags is not None and level.parent is not None:
+            ancestors[number] = {level.parent: parent_tags}
+        records[number] = ResourceRecord(
+            internal_id=number,
             public_id=resource.public_id,
-            level=resource.level,
+            level=level,
             parent_public_id=parent,
-            is_stable=unstable is None,
-            is_protected=bool(is_protected),
-            last_update=last_update or "",
+            is_stable=bool(stable),
+            is_protected=bool(protected),
+            last_update=updated or "",
             tags=tags,
-            ancestors_tags=ancestors.get(internal_id, {}),
-            children=own,
-            children_count=len(own) if parts.children else counts.get(internal_id, 0),
-            metadata=decode_metadata(metadata, last_update) if parts.metadata else {},
-            attachments=attachments.get(internal_id, ()),
-            labels=labels.get(internal_id, ()),
+            ancestors_tags=ancestors.get(number, {}),
+            children=children if parts.children else (),
+            children_count=len(children) if parts.children else children,
+            metadata=decode_metadata(metadata, updated) if parts.metadata else {},
+            attachments=_attachments(attachments),
+            labels=labels,
         )
     return records
+
+
+def _attachments(rows: Sequence[Any]) -> Sequence[Attachment]:
+    return [attachment_row(row) for row in rows] if rows else ()
 
 
 def expand(

@@ -7,11 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
-
-import msgspec
 
 from orthanc_tw.index import archive as archive_sql
 from orthanc_tw.index import changes as changes_sql
@@ -19,7 +15,6 @@ from orthanc_tw.index import expand as expand_sql
 from orthanc_tw.index import exports as exports_sql
 from orthanc_tw.index import jobs as jobs_sql
 from orthanc_tw.index.archive_tree import ArchiveTree
-from orthanc_tw.index.find import count_statement, find_statement, level_count
 from orthanc_tw.index.gateway import (
     Attachment,
     Change,
@@ -37,25 +32,15 @@ from orthanc_tw.index.gateway import (
 from orthanc_tw.index.normalize import normalize, tag_number
 from orthanc_tw.index.rows import (
     ATTACHMENT_COLUMNS,
+    RESOURCE_COLUMNS,
     attachment_row,
     decode_metadata,
-    fetch,
     resource_row,
+    resource_rows,
 )
+from orthanc_tw.index.searches import Searches
 from orthanc_tw.model.levels import ResourceType
 
-_ROW = "internal_id, public_id, level, parent_id"
-_PAGE = f"SELECT {_ROW} FROM resources WHERE level = ? AND public_id"
-_PAGE_ORDER = " ORDER BY public_id LIMIT ? OFFSET ?"
-#: Offsets up to which it is quicker to walk.
-_SKIPPED = 500
-_AMOUNTS = """
-SELECT json_group_array(amount)
-FROM (SELECT amount FROM ranks WHERE level = ? ORDER BY prefix LIMIT -1)
-"""
-_PREFIX = "SELECT prefix FROM ranks WHERE level = ? ORDER BY prefix LIMIT 1 OFFSET ?"
-#: Rows up to which a list is fetched as one text.
-_SHORT = 2000
 _COUNTS = "count_patients, count_studies, count_series, count_instances"
 _SIZES = (
     "disk_size_bytes, uncompressed_size_bytes, dicom_disk_size_bytes, dicom_uncompressed_size_bytes"
@@ -101,8 +86,9 @@ def oldest_instance_statement(level: ResourceType) -> str:
     """SQL of `SqliteReadTransaction.oldest_instance`, whose parameter is an internal identifier."""
     first, last = int(level), int(ResourceType.INSTANCE)
     return (
-        f"SELECT {_ROW} FROM resources WHERE internal_id = (SELECT min(r{last}.internal_id)"
-        f" FROM {_joined_levels(first, last)} WHERE r{first}.internal_id = ?)"
+        f"SELECT {RESOURCE_COLUMNS} FROM resources WHERE internal_id ="
+        f" (SELECT min(r{last}.internal_id) FROM {_joined_levels(first, last)}"
+        f" WHERE r{first}.internal_id = ?)"
     )
 
 
@@ -113,24 +99,19 @@ class SqliteReadTransaction:
         self._connection = connection
         self._trigrams = trigrams
         self._execute = connection.execute
-
-    def _rows(self, sql: str, parameters: Sequence[object], limit: int) -> list[ResourceRow]:
-        """Resources of a statement whose LIMIT is ``limit``; a short list in one step."""
-        if 0 < limit <= _SHORT:
-            return [resource_row(row) for row in fetch(self._connection, _ROW, sql, parameters)]
-        return [resource_row(row) for row in self._execute(sql, parameters)]
+        self._searches = Searches(connection, trigrams=trigrams)
 
     def lookup(self, public_id: str, level: ResourceType | None = None) -> ResourceRow | None:
         """The resource, or None; of several levels the lowest."""
         if level is None:
             row = self._execute(
-                f"SELECT {_ROW} FROM resources WHERE level IN (1, 2, 3, 4) AND public_id = ?"
-                " ORDER BY level DESC",
+                f"SELECT {RESOURCE_COLUMNS} FROM resources"
+                " WHERE level IN (1, 2, 3, 4) AND public_id = ? ORDER BY level DESC",
                 (public_id,),
             ).fetchone()
         else:
             row = self._execute(
-                f"SELECT {_ROW} FROM resources WHERE level = ? AND public_id = ?",
+                f"SELECT {RESOURCE_COLUMNS} FROM resources WHERE level = ? AND public_id = ?",
                 (int(level), public_id),
             ).fetchone()
         return None if row is None else resource_row(row)
@@ -139,7 +120,7 @@ class SqliteReadTransaction:
         if row.parent_id is None:
             return None
         found = self._execute(
-            f"SELECT {_ROW} FROM resources WHERE internal_id = ?", (row.parent_id,)
+            f"SELECT {RESOURCE_COLUMNS} FROM resources WHERE internal_id = ?", (row.parent_id,)
         ).fetchone()
         return None if found is None else resource_row(found)
 
@@ -165,7 +146,9 @@ class SqliteReadTransaction:
             f" WHERE r{first}.internal_id = ? AND r{last}.public_id > ?"
             f" ORDER BY r{last}.public_id LIMIT ?"
         )
-        return self._rows(sql, (row.internal_id, after or "", limit or -1), limit)
+        return resource_rows(
+            self._connection, sql, (row.internal_id, after or "", limit or -1), limit
+        )
 
     def oldest_instance(self, row: ResourceRow) -> ResourceRow | None:
         """The instance below ``row`` or itself that was stored first."""
@@ -185,44 +168,19 @@ class SqliteReadTransaction:
         self, level: ResourceType, *, after: str | None = None, since: int = 0, limit: int = 0
     ) -> Sequence[ResourceRow]:
         """Resources of a level ordered by public identifier."""
-        comparison, first = "> ?", after or ""
-        if since > _SKIPPED and after is None:
-            # Counted, not walked over: the page begins in one of 4096 places.
-            place = self._place(level, since)
-            if place is None:
-                return []
-            comparison = ">= ?"
-            first, since = place
-        parameters = (int(level), first, limit or -1, since)
-        return self._rows(f"{_PAGE} {comparison}{_PAGE_ORDER}", parameters, limit)
-
-    def _place(self, level: ResourceType, since: int) -> tuple[str, int] | None:
-        """Where to begin, and how many to pass over from there, to have passed over ``since``."""
-        (text,) = self._execute(_AMOUNTS, (int(level),)).fetchone()
-        totals = list(accumulate(msgspec.json.decode(text, type=list[int])))
-        place = bisect_right(totals, since)
-        if place == len(totals):
-            return None
-        (prefix,) = self._execute(_PREFIX, (int(level), place)).fetchone()
-        return prefix, since - (totals[place - 1] if place else 0)
+        return self._searches.page(level, after=after, since=since, limit=limit)
 
     def find(self, query: FindQuery) -> Sequence[ResourceRow]:
         """See `orthanc_tw.index.find`. Raises ValueError for an unknown ``labels_constraint``."""
-        if not (query.constraints or query.labels or query.parent or query.order):
-            return self.page(query.level, after=query.after, since=query.since, limit=query.limit)
-        statement = find_statement(self._connection, query, trigrams=self._trigrams)
-        rows = self._rows(statement.sql, statement.parameters, query.limit)
-        if statement.is_partial and len(rows) < query.limit:
-            whole = find_statement(self._connection, query, trigrams=self._trigrams, walk=False)
-            rows = self._rows(whole.sql, whole.parameters, query.limit)
-        return rows
+        return self._searches.find(query)
+
+    def find_identifiers(self, query: FindQuery) -> Sequence[str]:
+        """Public identifiers of what `find` finds."""
+        return self._searches.find_identifiers(query)
 
     def count(self, query: FindQuery) -> int:
         """Number of matches; paging does not count."""
-        if not query.constraints and not query.labels and query.parent is None:
-            return level_count(self._connection, query.level)
-        statement = count_statement(self._connection, query, trigrams=self._trigrams)
-        return int(self._execute(statement.sql, statement.parameters).fetchone()[0])
+        return self._searches.count(query)
 
     def lookup_identifier(self, tag: str, value: str) -> Sequence[ResourceRow]:
         """Resources with this identifier, in any case.

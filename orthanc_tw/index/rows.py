@@ -47,6 +47,23 @@ def resource_row(row: Row) -> ResourceRow:
     return ResourceRow(row[0], row[1], LEVELS[row[2]], row[3])
 
 
+#: Columns of `resource_row`, in order.
+RESOURCE_COLUMNS = "internal_id, public_id, level, parent_id"
+#: Rows up to which a list is fetched as one text.
+SHORT = 2000
+
+
+def resource_rows(
+    connection: sqlite3.Connection, sql: str, parameters: Sequence[object], limit: int
+) -> list[ResourceRow]:
+    """Resources of a statement whose LIMIT is ``limit`` (0: none); a short list in one step."""
+    if 0 < limit <= SHORT:
+        rows: Iterable[Row] = fetch(connection, RESOURCE_COLUMNS, sql, parameters)
+    else:
+        rows = connection.execute(sql, parameters)
+    return [resource_row(row) for row in rows]
+
+
 def encode_new_metadata(metadata: Mapping[int, str], *, with_last_update: bool) -> str:
     """Column ``metadata`` of a new resource. LastUpdate of parents is a column of its own."""
     return to_json(
@@ -70,10 +87,9 @@ def encode_metadata(metadata: Mapping[int, MetadataValue]) -> str:
 
 def decode_metadata(column: Mapping[str, Any], last_update: str | None) -> dict[int, MetadataValue]:
     """Metadata by number, ascending, with the LastUpdate that is kept apart."""
-    decoded = {
-        int(number): MetadataValue(item, 0) if type(item) is str else MetadataValue(*item)
-        for number, item in column.items()
-    }
+    decoded: dict[int, MetadataValue] = {}
+    for number, item in column.items():
+        decoded[int(number)] = MetadataValue(item, 0) if type(item) is str else MetadataValue(*item)
     if last_update is not None:
         decoded[_LAST_UPDATE] = MetadataValue(last_update, 0)
     return dict(sorted(decoded.items())) if len(decoded) > 1 else decoded

@@ -76,6 +76,7 @@ class JobContext:
     :ivar failed_instances: public id -> reason, filled in by kinds with ``Permissive``
     :ivar in_thread: run a blocking function in a thread, Deferred of its result
     :ivar cancelled: true once cancel or pause was asked for (a long step may look at it)
+    :ivar is_final: true once the job will not go on: it was cancelled, and the server does not stop
     :ivar pause_interrupts: set by a kind whose step under way may be cancelled by a pause too
         and done again later (one that waits on the network); otherwise a pause waits for it
     """
@@ -87,6 +88,7 @@ class JobContext:
     outputs: dict[str, Output] = field(default_factory=dict)
     failed_instances: dict[str, str] = field(default_factory=dict)
     cancelled: bool = False
+    is_final: bool = False
     pause_interrupts: bool = False
 
 

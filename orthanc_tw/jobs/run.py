@@ -117,6 +117,7 @@ class Run:
 
     def ask_cancel(self) -> None:
         """End now: the step under way is cancelled."""
+        self.context.is_final = True
         self._ask(Ending.CANCELLED)
         self.interrupt()
 

@@ -6,7 +6,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import Agent, HTTPConnectionPool, _HTTP11ClientFactory
 
 from orthanc_tw.peers.body import InThread
 from orthanc_tw.peers.errors import PeerTlsError
@@ -74,6 +74,7 @@ class PeerConnections:
         pool: Any = HTTPConnectionPool(self._reactor)
         pool.maxPersistentPerHost = self._per_peer
         pool.cachedConnectionTimeout = self._idle_s
+        pool._factory = _QuietFactory
         agent: Any
         if self._proxy is None:
             agent = Agent(self._reactor, policy, pool=pool)
@@ -85,3 +86,9 @@ class PeerConnections:
         from treq.client import HTTPClient
 
         return HTTPClient(agent, no_cookies), pool
+
+
+class _QuietFactory(_HTTP11ClientFactory):
+    """Logs no line a connection: there may be thousands, and `HttpVerbose` tells more."""
+
+    noisy = False

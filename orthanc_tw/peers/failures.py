@@ -63,7 +63,7 @@ def status_error(peer: OrthancPeer, url: str, status: int, body: bytes) -> PeerS
     code, text = _error_body(body)
     said = f" ({_scrubbed(peer, text)})" if text else ""
     if status in (401, 403):
-        reason = "its user name or password is wrong" if status == 401 else "it allows this not"
+        reason = "its user name or password is wrong" if status == 401 else "it does not allow this"
         if status == 401 and not peer.username:
             reason = "it asks for a user name and a password"
         return PeerUnauthorized(
@@ -74,6 +74,8 @@ def status_error(peer: OrthancPeer, url: str, status: int, body: bytes) -> PeerS
             peer.name, f"it has no room: HTTP status {status} while accessing {url}{said}",
             status, body,
         )  # fmt: skip
+    if status == 407:
+        said = ": the proxy asks for a user name and a password"
     if 300 <= status < 400:
         said = ": redirections are not followed, name the URL that it redirects to"
     return PeerStatusError(

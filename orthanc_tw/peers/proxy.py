@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -21,7 +22,7 @@ _MAXIMUM_HEAD_BYTES = 16 * 1024
 
 
 class ProxyError(Exception):
-    """The proxy would not make the tunnel."""
+    """The proxy is not there, or would not make the tunnel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class ProxiedAgent:
 
     def __init__(self, reactor: Any, settings: ProxySettings, policy: Any, pool: Any) -> None:
         self._authorization = settings.authorization
-        endpoint = HostnameEndpoint(reactor, settings.host, settings.port)
+        host, port = settings.host, settings.port
+        endpoint = _ProxyEndpoint(HostnameEndpoint(reactor, host, port), f"{host}:{port}")
         self._plain = ProxyAgent(endpoint, reactor, pool)
         self._tunnel = Agent.usingEndpointFactory(
             reactor, _Tunnels(endpoint, settings.authorization, policy), pool
@@ -81,6 +83,23 @@ class ProxiedAgent:
         if self._authorization:
             headers.setRawHeaders(b"proxy-authorization", [self._authorization])
         return self._plain.request(method, uri, headers, bodyProducer)
+
+
+@implementer(IStreamClientEndpoint)
+class _ProxyEndpoint:
+    """Connects to the proxy: that it cannot be is no fault of the peer's."""
+
+    def __init__(self, endpoint: HostnameEndpoint, name: str) -> None:
+        self._endpoint = endpoint
+        self._name = name
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[Any]:
+        """See `IStreamClientEndpoint`."""
+        return self._endpoint.connect(protocolFactory).addErrback(self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        failure.trap(ConnectError, DNSLookupError)
+        raise ProxyError(f"no connection to the proxy {self._name}: {failure.value}")
 
 
 @implementer(IAgentEndpointFactory)

@@ -6,7 +6,7 @@ Source: OpenAPI Specification 3.0.3, sections 4.7.8 to 4.7.17.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from orthanc_tw import __version__
 from orthanc_tw.model.json_types import JsonObject
@@ -34,6 +34,11 @@ _ERROR: JsonObject = {
     "type": "object",
     "properties": _ERROR_FIELDS,
     "required": [name for name in _ERROR_FIELDS if name != "Details"],
+}
+# Variables of paths that are not just any text.
+_SEGMENTS: Mapping[str, Schema] = {
+    "index": {"type": "integer", "minimum": 0},
+    "label": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
 }
 _RESPONSES: JsonObject = {
     "Error": {
@@ -78,7 +83,12 @@ def _path_item(template: str) -> JsonObject:
         return {}
     return {
         "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "schema": _SEGMENTS.get(name, {"type": "string"}),
+            }
             for name in names
         ]
     }
@@ -95,7 +105,7 @@ def _operation(route: Route, template: str) -> JsonObject:
     if route.summary:
         operation["summary"] = route.summary
     parameters = [
-        *_parameters("query", spec.query),
+        *_parameters("query", spec.query, spec.required),
         *_parameters("header", spec.headers),
     ]
     if parameters:
@@ -108,9 +118,13 @@ def _operation(route: Route, template: str) -> JsonObject:
     return operation
 
 
-def _parameters(place: str, schemas: Mapping[str, Schema]) -> Iterable[JsonObject]:
+def _parameters(
+    place: str, schemas: Mapping[str, Schema], required: Collection[str] = ()
+) -> Iterable[JsonObject]:
     for name, schema in schemas.items():
         parameter: JsonObject = {"name": name, "in": place, "schema": schema}
+        if name in required:
+            parameter["required"] = True
         if "description" in schema:
             parameter["description"] = schema["description"]
             parameter["schema"] = {k: v for k, v in schema.items() if k != "description"}

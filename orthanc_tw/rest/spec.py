@@ -79,6 +79,7 @@ class Spec:
     """What a route takes and answers.
 
     :ivar query: arguments of the URL
+    :ivar required: names of those without which the request is refused
     :ivar headers: headers of the request
     :ivar body: what the body may be; empty: it has none
     :ivar body_required: whether a request without a body is refused
@@ -94,6 +95,7 @@ class Spec:
     content: Content = field(default_factory=dict)
     statuses: tuple[int, ...] = ()
     bare: tuple[int, ...] = ()
+    required: tuple[str, ...] = ()
 
 
 def json_spec(
@@ -124,6 +126,7 @@ def text_spec(
     body: Schema | None = None,
     headers: Mapping[str, Schema] | None = None,
     query: Mapping[str, Schema] | None = None,
+    body_required: bool = False,
     statuses: tuple[int, ...] = (),
     bare: tuple[int, ...] = (),
 ) -> Spec:
@@ -132,7 +135,7 @@ def text_spec(
         query or {},
         headers or {},
         {} if body is None else {TEXT: body},
-        False,
+        body is not None and body_required,
         {TEXT: schema},
         statuses,
         bare,

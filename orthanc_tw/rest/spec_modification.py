@@ -22,6 +22,7 @@ from orthanc_tw.rest.spec import (
     json_spec,
     one_of,
 )
+from orthanc_tw.rest.spec_parts import TRANSFER_SYNTAX
 
 _QUALITY: Schema = {"type": "integer", "minimum": 1, "maximum": 100}
 _SHARED: dict[str, Schema] = {
@@ -32,7 +33,7 @@ _SHARED: dict[str, Schema] = {
     "KeepLabels": described(BOOLEAN, "The labels of the source are taken over"),
     "PrivateCreator": described(STRING, "Whose private tags Replace names"),
     "Remove": described(array(), "Tags that go"),
-    "Transcode": described(STRING, "Transfer syntax of the results"),
+    "Transcode": described(TRANSFER_SYNTAX, "Transfer syntax of the results"),
     "LossyQuality": _QUALITY,
     "DropBurnedIn": described(BOOLEAN, "No results of images whose pixels may name the patient"),
     "Conformant": described(BOOLEAN, "What the IOD demands stays, empty"),

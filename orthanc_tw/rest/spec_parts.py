@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from orthanc_tw.dicom.uids import TRANSFER_SYNTAXES
 from orthanc_tw.rest.spec import (
     BOOLEAN,
     FLAG,
@@ -19,6 +20,7 @@ from orthanc_tw.rest.spec import (
     one_of,
 )
 
+TRANSFER_SYNTAX = one_of(*TRANSFER_SYNTAXES)
 LEVEL = one_of("Patient", "Study", "Series", "Instance")
 
 #: Formats of tags.
@@ -41,7 +43,7 @@ IGNORE_LENGTH: Mapping[str, Schema] = {
 }
 FILENAME: Mapping[str, Schema] = {"filename": described(STRING, "Name of the file of the answer")}
 TRANSCODE: Mapping[str, Schema] = {
-    "transcode": described(STRING, "Transfer syntax to transcode to"),
+    "transcode": described(TRANSFER_SYNTAX, "Transfer syntax to transcode to"),
     "lossy-quality": described(
         {"type": "integer", "minimum": 1, "maximum": 100}, "Quality of lossy compression"
     ),

@@ -8,22 +8,29 @@ from xml.sax.saxutils import escape, quoteattr
 
 from twisted.web.server import Request
 
+from orthanc_tw.rest.accept import likings
+
 XML_TYPE = b"application/xml; charset=utf-8"
 
+_RENDERED = ("application/xml", "application/json")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*\Z")
 # Code points that XML 1.0 cannot carry (section 2.2), not even escaped.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def is_wanted(request: Request) -> bool:
-    """Whether the client asks for XML and does not ask for JSON first."""
-    for value in request.requestHeaders.getRawHeaders(b"accept") or ():
-        for item in value.split(b","):
-            media = item.split(b";")[0].strip().lower()
-            if media == b"application/xml":
-                return True
-            if media == b"application/json":
-                return False
+    """Whether the client likes nothing better than XML, and did not name JSON first.
+
+    A browser takes XML if there is no page: it gets JSON, as from Orthanc.
+    """
+    values = request.requestHeaders.getRawHeaders(b"accept")
+    if values is None or not any(b"application/xml" in value.lower() for value in values):
+        return False
+    liked = likings(request)
+    best = max((quality for _, quality in liked), default=0.0)
+    for media, quality in liked:
+        if quality == best and media in _RENDERED:
+            return best > 0 and media == "application/xml"
     return False
 
 

@@ -57,6 +57,25 @@ class HeaderCopyTests(SynchronousTestCase):
         server.ask("DELETE", f"/instances/{public_id}")
         self.assertEqual(server.storage.files, {})
 
+    def test_limit(self) -> None:
+        """It counts against MaximumStorageSize, when room is made for an instance too."""
+        server = Server(
+            {"StorageCompression": True, "MaximumStorageSize": 1, "MaximumStorageMode": "Reject"}
+        )
+        most = 1024 * 1024
+        statuses = []
+        for number in range(60):
+            data = (DATA / NAMES[0]).read_bytes()
+            uid = b"1.3.6.1.4.1.5962.1.1.1.1.1.20040119072730.12322"
+            data = data.replace(uid, uid[:-2] + b"%02d" % number)
+            statuses.append(server.ask("POST", "/instances", data).status)
+            used = int(server.ask("GET", "/statistics").json()["TotalDiskSize"])
+            self.assertLessEqual(used, most)
+            if statuses[-1] != 200:
+                break
+        self.assertEqual(statuses[-1], 507)
+        self.assertGreater(used, most * 0.9)
+
     def test_full_disk(self) -> None:
         """Nothing is left behind if there is no room."""
         server = Server({"StorageCompression": True})

@@ -204,6 +204,8 @@ class FindTests(IndexCase):
             paged = FindQuery(INSTANCE, [name], **how)
             found = public_ids(self.read(lambda tx, q=paged: tx.find(q)))
             self.assertEqual(found, expected, how)
+            found = self.read(lambda tx, q=paged: tx.find_identifiers(q))
+            self.assertEqual(list(found), expected, how)
         limited = FindQuery(INSTANCE, [name], limit=1)
         self.assertEqual(self.read(lambda tx: tx.count(limited)), 3)
 
@@ -290,6 +292,10 @@ class PlannerTests(IndexCase):
             ]
             self.assertEqual(answers[0], answers[1], (level, constraints))
             self.assertEqual(answers[0], answers[2], (level, constraints))
+            for limit in (1, 3, 500):
+                query = FindQuery(level, constraints, limit=limit)
+                found = self.read(lambda tx, q=query: tx.find_identifiers(q))
+                self.assertEqual(list(found), answers[0][:limit], (level, constraints))
             matched += bool(answers[0])
         self.assertGreater(matched, 20)
 

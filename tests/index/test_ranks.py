@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orthanc_tw.index import read_transaction
+from orthanc_tw.index import searches
 from orthanc_tw.index.gateway import FindQuery, StorageLimits, public_ids
 from orthanc_tw.model.levels import ResourceType
-from tests.index.support import INSTANCE, STUDY, MemoryCase, instance
+from tests.index.support import INSTANCE, STUDY, MemoryCase, SqliteCase, instance
 
 
 class RankTests(MemoryCase):
@@ -18,7 +18,7 @@ class RankTests(MemoryCase):
             row = self.row(path)
             self.write(lambda tx, r=row: tx.delete_resource(r, "20260101T000000"))
         self.store("p3/s3/e3/i3")
-        self.patch(read_transaction, "_SKIPPED", 0)
+        self.patch(searches, "SKIPPED", 0)
 
     def test_pages(self) -> None:
         """At each level, from each place, also beyond the end."""
@@ -64,3 +64,20 @@ class RankTests(MemoryCase):
             ]
 
         self.assertEqual(self.read(difference), [])
+
+
+class KeptRankTests(SqliteCase):
+    def test_pages_after_writing(self) -> None:
+        """What readers keep of the numbers is not used after the next commit."""
+        self.patch(searches, "SKIPPED", 0)
+        for number in range(12):
+            self.store(f"p{number}/s{number}/e{number}/i{number}")
+            for since in (1, number // 2, number):
+                whole = public_ids(self.read(lambda tx: tx.page(STUDY)))
+                page = public_ids(self.read(lambda tx, s=since: tx.page(STUDY, since=s, limit=3)))
+                self.assertEqual(page, whole[since : since + 3], (number, since))
+        row = self.row("p3")
+        self.write(lambda tx: tx.delete_resource(row, "20260101T000000"))
+        whole = public_ids(self.read(lambda tx: tx.page(STUDY)))
+        page = public_ids(self.read(lambda tx: tx.page(STUDY, since=5, limit=3)))
+        self.assertEqual(page, whole[5:8])

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from orthanc_tw.index.gateway import ExpandParts, JobRow, MetadataValue, public_ids
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.registries import ChangeType, MetadataType
@@ -215,7 +217,7 @@ class ValueTests(IndexCase):
         self.store("p/s/e/i")
         number = self.row("p/s/e/i").internal_id
         first = attachment("a", kind=1024, size=10, stored=4)
-        second = replace(attachment("b", kind=1024), revision=1)
+        second = structs.replace(attachment("b", kind=1024), revision=1)
         self.assertEqual(self.write(lambda tx: tx.put_attachment(number, first)), [])
         self.assertEqual(self.read(lambda tx: tx.attachment(number, 1024)), first)
         self.assertEqual(self.write(lambda tx: tx.put_attachment(number, second)), [first.uuid])

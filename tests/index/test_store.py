@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
+
+from msgspec import structs
 
 from orthanc_tw.index.gateway import (
     Attachment,
@@ -212,7 +214,7 @@ def _values(statistics: Statistics) -> tuple[int, ...]:
 
 
 def _without_md5(name: str, size: int) -> Attachment:
-    return replace(attachment(name, size=size), md5="", stored_md5="")
+    return structs.replace(attachment(name, size=size), md5="", stored_md5="")
 
 
 class MemoryStoreTests(StoreTests, MemoryCase):

@@ -7,7 +7,7 @@ import re
 import sqlite3
 from pathlib import Path
 
-from orthanc_tw.index import read_transaction
+from orthanc_tw.index import searches
 from orthanc_tw.index.connection import has_trigrams, library_has_trigrams
 from orthanc_tw.index.gateway import (
     ExpandParts,
@@ -158,7 +158,7 @@ class UpgradeTests(SqliteCase):
 
     def test_ranks(self) -> None:
         """Pages by number count what was there before the upgrade."""
-        self.patch(read_transaction, "_SKIPPED", 0)
+        self.patch(searches, "SKIPPED", 0)
         for level, count in zip(ResourceType, (2, 3, 4, 4), strict=True):
             whole = self.read(lambda tx, x=level: tx.page(x))
             self.assertEqual(len(whole), count)

@@ -189,6 +189,24 @@ class InterruptionTests(SynchronousTestCase):
         bench.pump.run()
         self.assertEqual(bench.state(patient), "Paused")
 
+    def test_is_final(self) -> None:
+        """A step that is cancelled can tell a pause, and the stop of the server, from the end."""
+
+        def waits(job: ScriptedJob) -> Iterator[Any]:
+            job.context.pause_interrupts = True
+            yield Deferred(lambda _: found.append(job.context.is_final))
+
+        found: list[bool] = []
+        bench = Bench(self.mktemp(), Scripted(waits))
+        for ask in (bench.engine.pause, bench.engine.cancel):
+            ask(bench.submit("Scripted"))
+            bench.pump.run()
+        bench.submit("Scripted")
+        stopping = bench.stop()
+        bench.advance(60)
+        self.successResultOf(stopping)
+        self.assertEqual([False, True, False], found)
+
 
 class ConfigurationTests(SynchronousTestCase):
     def test_unknown_type(self) -> None:

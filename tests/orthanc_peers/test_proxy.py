@@ -10,13 +10,12 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.peers.client import PeerClient
-from orthanc_tw.peers.errors import (
-    PeerUnreachable,
-)
+from orthanc_tw.peers.errors import PeerStatusError, PeerUnreachable
 from orthanc_tw.peers.peer import OrthancPeer
 from orthanc_tw.peers.proxy import ProxySettings
 from orthanc_tw.peers.tls import TrustSettings
 from tests.orthanc_peers import test_tls
+from tests.peers.process import free_port
 
 
 class Proxy(Protocol):
@@ -102,6 +101,27 @@ class ProxyTests(test_tls.TlsTests):
         (head,) = self.factory.heads
         self.assertTrue(head.startswith(b"GET http://example.org/x/a HTTP/1.1"))
         self.assertIn(b"proxy-authorization: basic dtpw", head.lower())
+
+    async def test_no_proxy(self) -> None:
+        """A proxy that is not there is named, and not taken for the peer."""
+        self.proxy = f"127.0.0.1:{free_port()}"
+        for peer in (self.peer, OrthancPeer.from_json("b", ["http://example.org/x"])):
+            error = await self.failure(PeerUnreachable, self.through().request(peer, "GET", "a"))
+            self.assertIn(f"no connection to the proxy {self.proxy}: ", error.reason)
+
+    async def test_login(self) -> None:
+        """A proxy that asks who this is is told apart from a peer that does."""
+        self.factory.protocol = Asking
+        peer = OrthancPeer.from_json("b", ["http://example.org/x"])
+        error = await self.failure(PeerStatusError, self.through().request(peer, "GET", "a"))
+        self.assertIn("the proxy asks for", error.reason)
+
+
+class Asking(Protocol):
+    """Wants to know who asks."""
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(b"HTTP/1.1 407 Who?\r\nContent-Length: 0\r\n\r\n")  # type: ignore[union-attr]
 
 
 class ProxySettingsTests(SynchronousTestCase):

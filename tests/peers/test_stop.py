@@ -83,7 +83,7 @@ class StopTests(TestCase):
             for _ in range(2000):
                 metrics = server.request("GET", "/tools/metrics-prometheus")[2]
                 # The request for the metrics is one.
-                if b"orthanc_rest_api_active_requests 1.0" in metrics:
+                if b"orthanc_rest_api_active_requests 1 " in metrics:
                     break
             else:
                 self.fail(metrics.decode())

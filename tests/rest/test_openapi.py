@@ -71,6 +71,18 @@ class DocumentTests(SynchronousTestCase):
             set(operation["responses"]), {"200", "400", "401", "403", "404", "409", "413"}
         )
 
+    def test_refused(self):
+        """What would be refused without it is required, and labels say what they look like."""
+        spec = Spec(query={"a": FLAG, "b": FLAG}, required=("b",))
+        paths = document([Route("GET", "/x/<label>", lambda request: b"", spec=spec)])["paths"]
+        parameters = paths["/x/{label}"]["get"]["parameters"]
+        self.assertEqual([one.get("required", False) for one in parameters], [False, True])
+        self.assertIn("pattern", paths["/x/{label}"]["parameters"][0]["schema"])
+        described = self.paths()
+        self.assertTrue(described["/tools/log-level"]["put"]["requestBody"]["required"])
+        archive = described["/tools/create-archive"]["get"]["parameters"]
+        self.assertEqual([one["name"] for one in archive if one.get("required")], ["resources"])
+
     def test_no_body(self):
         """A GET has no body, and what is not described may answer anything."""
         paths = document([Route("GET", "/a", lambda request: b"", spec=Spec()), route("PUT", "/b")])

@@ -230,6 +230,29 @@ class RouterTests(SynchronousTestCase):
             b"  <public_id>1</public_id>\n</root>\n",
         )
 
+    def test_liked_best(self):
+        """XML is for those that like nothing better: not for browsers, and by quality."""
+        site_ = site()
+        browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+        for accept, xml in (
+            ("application/xml", True),
+            ("Application/XML; q=0.3", True),
+            ("application/json;q=0.5, application/xml", True),
+            ("*/*, application/xml", True),
+            ("application/xml, application/json", True),
+            ("application/json, application/xml", False),
+            ("application/xml;q=0.1, application/json;q=0.9", False),
+            ("*/*;q=0.1, application/xml;q=0", False),
+            ("application/xml;q=0", False),
+            (browser, False),
+            ("application/xml;q=nonsense", None),
+            ("application/xml;q=-1, ;;,", None),
+        ):
+            found = site_.ask("GET", "/studies/1", headers={"Accept": accept})
+            self.assertEqual(found.status, 200)
+            if xml is not None:
+                self.assertEqual("xml" in found.headers["content-type"], xml, accept)
+
     def test_xml_as_recorded(self):
         """Recorded JSON answers become the recorded XML ones."""
         by_path = {}

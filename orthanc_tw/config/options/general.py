@@ -90,8 +90,8 @@ GENERAL = Topic(
             "StoreDicom",
             BOOLEAN,
             True,
-            "Whether DICOM files are kept, or indexed only",
-            inapplicable="Files are always kept: tags, archives and checks are made of them",
+            "Whether DICOM files are kept; if not, they are indexed only, and reading one is 404",
+            honoured=True,
         ),
         Option(
             "StoreMD5ForAttachments",

@@ -16,7 +16,7 @@ TRANSFERS = Topic(
                 "BucketSize": 4096,
                 "CacheSize": 512,
                 "MaxPushTransactions": 4,
-                "MaxHttpRetries": 4,
+                "MaxHttpRetries": 7,
                 "PeerConnectivityTimeout": 2,
                 "PeerCommitTimeout": 600,
                 "CommitThreadsCount": 8,

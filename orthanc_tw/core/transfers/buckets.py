@@ -7,6 +7,7 @@ so a bucket is one range of the concatenation of its instances.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from orthanc_tw.model.json_types import JsonObject, JsonValue
 #: proxies limit to 8 KiB.
 MAXIMUM_URL_BYTES = 7000
 _DIGITS = 19
+_IDENTIFIER = re.compile("[0-9A-Za-z-]{1,64}")
+_MD5 = re.compile("[0-9A-Fa-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,10 @@ class TransferInstance:
         """
         item = _object(value, "Instances")
         public_id, md5 = item.get("ID"), item.get("MD5")
-        if not isinstance(public_id, str) or not public_id:
-            raise _bad('"Instances.ID" must be a string')
-        if not isinstance(md5, str) or len(md5) != 32:
+        # Identifiers of a bucket are joined by dots in a URL.
+        if not isinstance(public_id, str) or not _IDENTIFIER.fullmatch(public_id):
+            raise _bad('"Instances.ID" must be an identifier of Orthanc')
+        if not isinstance(md5, str) or not _MD5.fullmatch(md5):
             raise _bad('"Instances.MD5" must be 32 hexadecimal digits')
         return cls(public_id, decimal(item.get("Size"), "Instances.Size"), md5.lower())
 

@@ -106,6 +106,7 @@ class TransferCommitter:
                 raise OrthancError(
                     ErrorCode.CORRUPTED_FILE,
                     f"The instance announced as {announced} is {result.instance}",
+                    http_status=400,
                 )
 
         try:

@@ -12,14 +12,16 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from isal import isal_zlib
+
 from orthanc_tw.index.gateway import Attachment
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.registries import Compression
 from orthanc_tw.storage.interface import Storage
 
 _READ_BYTES = 256 * 1024
-# A network is rarely faster than the fastest level.
-_LEVEL = 1
+# ISA-L, at zlib's size and four times its speed or more: a local network is faster than zlib.
+_LEVEL = 2
 _GZIP = 16 + zlib.MAX_WBITS
 _MAXIMUM_OPEN = 64
 
@@ -95,7 +97,7 @@ class Concatenation:
         if offset + size_bytes > total:
             raise OrthancError(
                 ErrorCode.PARAMETER_OUT_OF_RANGE,
-                f"Bytes {offset} to {offset + size_bytes} of the {total} there are",
+                f"Offset and size: bytes {offset} to {offset + size_bytes} of {total}",
             )
         self.size_bytes = size_bytes or total - offset
         self._left = self.size_bytes
@@ -169,7 +171,7 @@ class GzipReader:
 
     def __init__(self, source: Concatenation) -> None:
         self._source = source
-        self._compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+        self._compressor = isal_zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
         self._is_over = False
 
     def read(self, size: int = _READ_BYTES) -> bytes:

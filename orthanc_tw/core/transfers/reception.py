@@ -52,6 +52,7 @@ class Reception:
         sizes = accumulate((one.size_bytes for one in instances), initial=0)
         self._starts = list(sizes)
         self._done: set[int] = set()
+        self._received_bytes = 0
         self._lock = threading.Lock()
         self._data = -1
         self._journal = -1
@@ -64,33 +65,39 @@ class Reception:
     @property
     def received_bytes(self) -> int:
         """Of the buckets that are there. Any thread."""
-        return sum(self.buckets[number].size_bytes for number in tuple(self._done))
+        return self._received_bytes
 
     @classmethod
     def create(
         cls,
         folder: str,
         instances: Sequence[TransferInstance],
-        buckets: Sequence[Bucket],
+        buckets: Iterable[Bucket],
         *,
         sync: bool,
     ) -> Reception:
         """Begin: reserve the space, make the plan durable.
 
+        :param buckets: made when the space is there: of a size that was made up there are too many
         :raises OrthancError: FULL_STORAGE if there is no space for all of it
         """
-        reception = cls(folder, instances, buckets, sync=sync)
+        reception = cls(folder, instances, (), sync=sync)
         try:
             os.makedirs(folder, mode=0o700, exist_ok=True)
             with suppress(FileNotFoundError):
                 os.unlink(os.path.join(folder, _JOURNAL))
             reception._open()
-            if reception.size_bytes:
-                os.posix_fallocate(reception._data, 0, reception.size_bytes)
-            write_plan(folder, instances, buckets)
-        except OSError as error:
+            reception._reserve()
+            reception.buckets = list(buckets)
+            write_plan(folder, instances, reception.buckets)
+        except BaseException as error:
             reception.close()
-            raise storage_error(error) from error
+            # What was reserved of it is missing elsewhere.
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(folder, _DATA))
+            if isinstance(error, OSError):
+                raise storage_error(error) from error
+            raise
         return reception
 
     @classmethod
@@ -110,6 +117,7 @@ class Reception:
         whole = noted[: noted.rfind(b"\n") + 1]
         for line in whole.splitlines():
             (reception._done.add if line[:1] == b"+" else reception._done.discard)(int(line[1:]))
+        reception._received_bytes = sum(buckets[number].size_bytes for number in reception._done)
         reception._open()
         os.ftruncate(reception._journal, len(whole))
         return reception
@@ -174,6 +182,17 @@ class Reception:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._journal = os.open(path, flags, 0o600)
 
+    def _reserve(self) -> None:
+        if not self.size_bytes:
+            return
+        # ext4 takes all that there is before it says that it is not enough.
+        disk = os.statvfs(self.folder)
+        if self.size_bytes > disk.f_bavail * disk.f_frsize:
+            raise OrthancError(
+                ErrorCode.FULL_STORAGE, f"There is no space for the {self.size_bytes} bytes of it"
+            )
+        os.posix_fallocate(self._data, 0, self.size_bytes)
+
     def _scatter(self, bucket: Bucket, pieces: Iterator[bytes]) -> None:
         rest = memoryview(b"")
         for chunk in bucket.chunks:
@@ -208,6 +227,8 @@ class Reception:
             if self._sync:
                 os.fdatasync(self._journal)
             (self._done.add if done else self._done.discard)(number)
+            size = self.buckets[number].size_bytes
+            self._received_bytes += size if done else -size
 
 
 def _read(body: BinaryIO) -> Iterator[bytes]:
@@ -234,10 +255,15 @@ def _inflated(body: BinaryIO, expected: int) -> Iterator[bytes]:
                     data = inflater.unused_data
                     inflater = zlib.decompressobj(_GZIP)
     except zlib.error:
-        raise OrthancError(ErrorCode.NETWORK_PROTOCOL, "A bucket is not valid gzip") from None
+        raise _bad("A bucket is not valid gzip") from None
     if left and not is_whole:
-        raise OrthancError(ErrorCode.NETWORK_PROTOCOL, "The gzip of a bucket was cut off")
+        raise _bad("The gzip of a bucket was cut off")
 
 
 def _wrong_size(bucket: Bucket) -> OrthancError:
-    return OrthancError(ErrorCode.NETWORK_PROTOCOL, f"A bucket must have {bucket.size_bytes} bytes")
+    return _bad(f"A bucket must have {bucket.size_bytes} bytes")
+
+
+def _bad(details: str) -> OrthancError:
+    # Who sends it is mistaken, not this server: by its code it would be a 500.
+    return OrthancError(ErrorCode.NETWORK_PROTOCOL, details, http_status=400)

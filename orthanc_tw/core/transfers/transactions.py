@@ -283,15 +283,16 @@ async def check_complete(committer: TransferCommitter, reception: Reception) -> 
     """
     missing = reception.missing()
     if missing:
-        raise OrthancError(
-            ErrorCode.CORRUPTED_FILE, f"{len(missing)} buckets were not received: {missing[:10]}"
-        )
+        raise _corrupted(f"{len(missing)} buckets were not received: {missing[:10]}")
     wrong = await committer.wrong(reception)
     if wrong:
         names = ", ".join(reception.instances[number].public_id for number in wrong[:10])
-        raise OrthancError(
-            ErrorCode.CORRUPTED_FILE, f"{len(wrong)} instances do not have their MD5: {names}"
-        )
+        raise _corrupted(f"{len(wrong)} instances do not have their MD5: {names}")
+
+
+def _corrupted(details: str) -> OrthancError:
+    # Who sends it is mistaken, not this server: by its code it would be a 500.
+    return OrthancError(ErrorCode.CORRUPTED_FILE, details, http_status=400)
 
 
 def _after(deferred: Deferred[None]) -> Deferred[None]:

@@ -47,10 +47,17 @@ class PeerSender:
     in_thread: Callable[..., Deferred[Any]]
 
     async def send(
-        self, peer: OrthancPeer, instance: TransferInstance, *, transcode: str = "", compress: bool
-    ) -> int:
-        """Send one, and return how many bytes that took.
+        self,
+        peer: OrthancPeer,
+        instance: TransferInstance,
+        counted: Callable[[int], object],
+        *,
+        transcode: str = "",
+        compress: bool,
+    ) -> None:
+        """Send one.
 
+        :param counted: told how many bytes are going to be sent, whether or not the peer is there
         :param transcode: UID of the transfer syntax to send it in if it can be, '' for none
         :raises PeerError: it is not there
         :raises OrthancError: what reading it raises
@@ -61,21 +68,30 @@ class PeerSender:
             if made is not None:
                 try:
                     body = FileBody(partial(_opened, made.path), made.size_bytes)
-                    return await self._sent(peer, body, compress)
+                    await self._sent(peer, body, counted, compress)
+                    return
                 finally:
                     self.in_thread(made.remove).addErrback(lambda _: None)
-        return await self._sent(peer, FileBody(file.open, instance.file.size_bytes), compress)
+        body = FileBody(file.open, instance.file.size_bytes)
+        await self._sent(peer, body, counted, compress)
 
-    async def _sent(self, peer: OrthancPeer, body: FileBody, compress: bool) -> int:
+    async def _sent(
+        self,
+        peer: OrthancPeer,
+        body: FileBody,
+        counted: Callable[[int], object],
+        compress: bool,
+    ) -> None:
         if not compress:
+            counted(body.size_bytes)
             await upload(self.client, peer, body)
-            return body.size_bytes
+            return
         spool = self.storage.new_spool()
         try:
             await self.in_thread(_compressed, body, spool)
             zipped = FileBody(spool.reader, spool.size_bytes)
+            counted(zipped.size_bytes)
             await upload(self.client, peer, zipped, {"Content-Encoding": "gzip"})
-            return zipped.size_bytes
         finally:
             self.in_thread(spool.discard).addErrback(lambda _: None)
 

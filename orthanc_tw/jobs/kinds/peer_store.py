@@ -92,10 +92,13 @@ class PeerStoreJob:
         )
         self._peer = kind.peers.of_job(parameters["PeerName"], parameters["Peer"])
         self._size_bytes: int = cursor.get("Size", 0)
+        # Of the instance that is being sent: as recorded, it counts although it fails.
+        self._under_way_bytes = 0
 
     def steps(self) -> Iterator[Deferred[Any]]:
         """The instances."""
-        return self._sending.steps()
+        for step in self._sending.steps():
+            yield step.addCallback(self._settle)
 
     def progress(self) -> float:
         """By instances."""
@@ -108,12 +111,13 @@ class PeerStoreJob:
     def content(self) -> JsonObject:
         """As recorded."""
         parameters = self._parameters
+        size_bytes = self._size_bytes + self._under_way_bytes
         content: JsonObject = {
             **self._sending.content(),
             "Compress": parameters["Compress"],
             "Peer": self._peer.content(),
-            "Size": str(self._size_bytes),
-            "SizeMB": self._size_bytes // _MB,
+            "Size": str(size_bytes),
+            "SizeMB": size_bytes // _MB,
         }
         if parameters["Transcode"]:
             content["Transcode"] = parameters["Transcode"]
@@ -123,12 +127,22 @@ class PeerStoreJob:
         """Nothing is held between steps."""
 
     async def _send(self, instance: TransferInstance, _: Sequence[TransferInstance]) -> None:
-        self._size_bytes += await self._sender.send(
+        self._under_way_bytes = 0
+        await self._sender.send(
             self._peer,
             instance,
+            self._counted,
             transcode=self._parameters["Transcode"],
             compress=self._parameters["Compress"],
         )
+
+    def _counted(self, size_bytes: int) -> None:
+        self._under_way_bytes = size_bytes
+
+    def _settle(self, _: object) -> None:
+        """A step has ended well: the instance was sent, or is passed over."""
+        self._size_bytes += self._under_way_bytes
+        self._under_way_bytes = 0
 
 
 def peer_job_failure(error: OrthancError) -> OrthancError:

@@ -5,66 +5,56 @@ Buckets go to the folder of the job, so that it goes on where it was after a pau
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin
-from orthanc_tw.core.transfers.buckets import make_buckets, parse_instances
+from orthanc_tw.core.transfers.buckets import (
+    TransferInstance,
+    make_buckets,
+    parse_instances,
+)
 from orthanc_tw.core.transfers.commit import CommitInterrupted, TransferCommitter
-from orthanc_tw.core.transfers.query import TransferQuery
 from orthanc_tw.core.transfers.reception import Reception
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult
-from orthanc_tw.jobs.kinds.transfer_network import (
-    Traffic,
-    TransferNetwork,
-    transfer_content,
-)
-from orthanc_tw.jobs.sliding_window import SlidingWindow
+from orthanc_tw.jobs.kinds.transfer_job import TransferJob, TransferKind
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.registries import RequestOrigin
-from orthanc_tw.peers.errors import PeerAnswerError
+from orthanc_tw.peers.client import json_of
+from orthanc_tw.peers.errors import PeerAnswerError, PeerError
 from orthanc_tw.storage.interface import Storage
 from orthanc_tw.storage.spool import MEMORY_BYTES, FileSpool
 
 PULL_TRANSFER = "PullTransfer"
+#: Of a list of instances: about 150 bytes each.
+_MAXIMUM_LOOKUP_BYTES = 256 * 1024 * 1024
 #: What gzip may add to bytes that cannot be compressed, at most and by far.
 _GZIP_SLACK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class PullTransferKind:
-    """A `JobKind`. Its parameters are those of `TransferQuery.to_json`."""
+class PullTransferKind(TransferKind):
+    """A `JobKind`."""
 
-    network: TransferNetwork
+    NAME = PULL_TRANSFER
     committer: TransferCommitter
     storage: Storage
-
-    @property
-    def type_name(self) -> str:
-        """``Type`` of its jobs."""
-        return PULL_TRANSFER
-
-    @property
-    def is_durable(self) -> bool:
-        """Its jobs are saved."""
-        return True
-
-    def resources(self, parameters: JsonObject) -> Sequence[str]:
-        """See `TouchesResources`."""
-        return [one.public_id for one in TransferQuery.from_json(parameters).resources]
 
     def create(self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext) -> Job:
         """See `JobKind`."""
         return PullTransferJob(self, parameters, cursor, context)
 
 
-class PullTransferJob:
+class PullTransferJob(TransferJob):
     """A `Job`."""
+
+    MOVED = "DownloadedSizeMB"
 
     def __init__(
         self,
@@ -73,15 +63,11 @@ class PullTransferJob:
         cursor: JsonObject | None,
         context: JobContext,
     ) -> None:
+        super().__init__(kind.network, parameters, context)
         self._kind = kind
-        self._parameters = parameters
-        self._query = TransferQuery.from_json(parameters)
-        self._context = context
         self._is_begun = cursor is not None
         self._reception: Reception | None = None
-        self._window: SlidingWindow[int] | None = None
         self._wrong: list[int] = []
-        self._traffic = Traffic(kind.network.clock)
 
     def steps(self) -> Iterator[Deferred[Any]]:
         """Look up; fetch buckets; check, and fetch once more what is wrong; store."""
@@ -89,7 +75,15 @@ class PullTransferJob:
         reception = self._reception
         assert reception is not None
         for is_last in (False, True):
-            yield from self._fetch(reception)
+            # A pause does not wait for a peer; to store is better ended.
+            self._context.pause_interrupts = True
+            yield from self._exchange(
+                reception.missing(),
+                partial(self._bucket, reception),
+                lambda _: None,
+                lambda: False,
+            )
+            self._context.pause_interrupts = False
             yield Deferred.fromCoroutine(self._check(reception, is_last=is_last))
             if not self._wrong:
                 break
@@ -97,45 +91,46 @@ class PullTransferJob:
         yield Deferred.fromCoroutine(self._commit(reception))
         reception.close()
 
-    def progress(self) -> float:
-        """By bytes; the end is for storing."""
-        if self._reception is None or not self._reception.size_bytes:
-            return 0.0
-        return 0.9 * self._reception.received_bytes / self._reception.size_bytes
-
     def cursor(self) -> JsonObject | None:
         """Whether there is a plan; the rest stands in the folder."""
         return {"Planned": True} if self._is_begun else None
 
-    def content(self) -> JsonObject:
-        """As the wire document says."""
-        reception = self._reception
-        return transfer_content(
-            self._parameters,
-            None if reception is None else list(reception.instances),
-            self._traffic,
-            "DownloadedSizeMB",
-            0 if reception is None else reception.received_bytes,
-        )
-
     def abandon(self) -> None:
         """Give up the requests under way."""
-        if self._window is not None:
-            self._window.abandon()
+        super().abandon()
         if self._reception is not None:
             self._reception.close()
+
+    def _instances(self) -> Sequence[TransferInstance]:
+        return () if self._reception is None else self._reception.instances
+
+    def _size_bytes(self) -> int:
+        return 0 if self._reception is None else self._reception.size_bytes
+
+    def _moved_bytes(self) -> int:
+        return 0 if self._reception is None else self._reception.received_bytes
 
     async def _begin(self) -> StepResult:
         folder = self._context.folder
         if self._is_begun:
             self._reception = await self._context.in_thread(Reception.open, folder, sync=False)
             return CHECKPOINT
-        network = self._kind.network
+        network = self._network
         peer = network.peer(self._query.peer)
-        resources = [resource.to_json() for resource in self._query.resources]
-        answer = await network.insist(
-            lambda: network.client.post_json(peer, "transfers/lookup", list(resources))
+        body = json.dumps([resource.to_json() for resource in self._query.resources]).encode()
+        found = await network.insist(
+            lambda: network.client.request(
+                peer,
+                "POST",
+                "transfers/lookup",
+                body=body,
+                headers={"Content-Type": "application/json"},
+                maximum_bytes=_MAXIMUM_LOOKUP_BYTES,
+            ),
+            is_opening=True,
         )
+        # A patient may have a hundred thousand instances.
+        answer = await self._context.in_thread(json_of, peer, found)
         if not isinstance(answer, dict) or "Instances" not in answer:
             raise PeerAnswerError(peer.name, "it has answered no list of instances")
         if self._query.originator and answer.get("Originator") != self._query.originator:
@@ -144,8 +139,11 @@ class PullTransferJob:
                 f"Peer {peer.name}: it is not the server that has asked for this transfer: "
                 "is RemoteSelf right in its configuration of this server?",
             )
-        instances = parse_instances(answer["Instances"])
-        buckets = list(make_buckets(instances, network.settings.bucket_bytes))
+        try:
+            instances = await self._context.in_thread(parse_instances, answer["Instances"])
+        except OrthancError as error:
+            raise PeerAnswerError(peer.name, error.details or str(error)) from None
+        buckets = make_buckets(instances, network.settings.bucket_bytes)
         await self._context.in_thread(self._context.make_folder)
         self._reception = await self._context.in_thread(
             Reception.create, folder, instances, buckets, sync=False
@@ -153,29 +151,15 @@ class PullTransferJob:
         self._is_begun = True
         return CHECKPOINT
 
-    def _fetch(self, reception: Reception) -> Iterator[Deferred[Any]]:
-        threads = self._kind.network.settings.threads
-        window = self._window = SlidingWindow(
-            reception.missing(),
-            lambda number: Deferred.fromCoroutine(self._bucket(reception, number)),
-            _raise,
-            limit=threads,
-            per_step=threads,
-            is_stopping=lambda: self._context.cancelled,
-        )
-        while not window.is_done:
-            yield window.step()
-
-    async def _bucket(self, reception: Reception, number: int) -> None:
-        network = self._kind.network
-        await network.insist(lambda: self._download(reception, number))
-        self._traffic.add(reception.buckets[number].size_bytes)
+    async def _bucket(self, reception: Reception, number: int) -> int:
+        await self._network.insist(lambda: self._download(reception, number))
+        return reception.buckets[number].size_bytes
 
     async def _download(self, reception: Reception, number: int) -> None:
         bucket = reception.buckets[number]
         compressed = self._query.compressed
         most = bucket.size_bytes + (_GZIP_SLACK + bucket.size_bytes // 100 if compressed else 0)
-        peer = self._kind.network.peer(self._query.peer)
+        peer = self._network.peer(self._query.peer)
         spool = FileSpool(self._kind.storage.new_path, with_md5=False)
 
         def consume(data: bytes) -> Deferred[Any] | None:
@@ -192,8 +176,12 @@ class PullTransferJob:
             f"&compression={self._query.compression}"
         )
         try:
-            await self._kind.network.client.stream(peer, "GET", path, consume)
+            await self._network.client.stream(peer, "GET", path, consume)
             await self._context.in_thread(_write, reception, number, spool, compressed)
+        except OrthancError as error:
+            if error.code is ErrorCode.NETWORK_PROTOCOL and not isinstance(error, PeerError):
+                raise PeerAnswerError(peer.name, error.details or str(error)) from None
+            raise
         finally:
             spool.discard()
 
@@ -224,8 +212,3 @@ class PullTransferJob:
 def _write(reception: Reception, number: int, spool: FileSpool, compressed: bool) -> None:
     with spool.reader() as file:
         reception.write(number, file, compressed=compressed)
-
-
-def _raise(_: int, result: object) -> None:
-    if isinstance(result, Failure):
-        result.raiseException()

@@ -11,23 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
+from urllib.parse import quote
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from orthanc_tw.core.transfers.buckets import Bucket, TransferInstance, make_buckets
 from orthanc_tw.core.transfers.concatenation import Concatenation, GzipReader, InflatedFiles
 from orthanc_tw.core.transfers.lookup import TransferLookup
 from orthanc_tw.core.transfers.plan import read_plan, write_plan
-from orthanc_tw.core.transfers.query import TransferQuery
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult, TransientFailure
-from orthanc_tw.jobs.kinds.transfer_network import (
-    Traffic,
-    TransferNetwork,
-    transfer_content,
-)
-from orthanc_tw.jobs.sliding_window import SlidingWindow
+from orthanc_tw.jobs.kinds.transfer_job import TransferJob, TransferKind
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.peers.body import FileBody
 from orthanc_tw.peers.client import json_of
@@ -43,35 +37,23 @@ _log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
-class PushTransferKind:
-    """A `JobKind`. Its parameters are those of `TransferQuery.to_json`."""
+class PushTransferKind(TransferKind):
+    """A `JobKind`."""
 
-    network: TransferNetwork
+    NAME = PUSH_TRANSFER
     lookup: TransferLookup
     files: InflatedFiles
     storage: Storage
-
-    @property
-    def type_name(self) -> str:
-        """``Type`` of its jobs."""
-        return PUSH_TRANSFER
-
-    @property
-    def is_durable(self) -> bool:
-        """Its jobs are saved."""
-        return True
-
-    def resources(self, parameters: JsonObject) -> Sequence[str]:
-        """See `TouchesResources`."""
-        return [one.public_id for one in TransferQuery.from_json(parameters).resources]
 
     def create(self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext) -> Job:
         """See `JobKind`."""
         return PushTransferJob(self, parameters, cursor, context)
 
 
-class PushTransferJob:
+class PushTransferJob(TransferJob):
     """A `Job`."""
+
+    MOVED = "UploadedSizeMB"
 
     def __init__(
         self,
@@ -80,10 +62,9 @@ class PushTransferJob:
         cursor: Mapping[str, Any] | None,
         context: JobContext,
     ) -> None:
+        super().__init__(kind.network, parameters, context)
         self._kind = kind
-        self._parameters = parameters
-        self._query = TransferQuery.from_json(parameters)
-        self._context = context
+        context.pause_interrupts = True
         self._is_planned = cursor is not None
         cursor = cursor or {}
         self._transaction: str = cursor.get("Transaction", "")
@@ -92,16 +73,15 @@ class PushTransferJob:
         # All buckets below this are there; of those above, only this run knows.
         self._low: int = cursor.get("Done", 0)
         self._above: set[int] = set()
-        self._instances: list[TransferInstance] | None = None
-        self._buckets: list[Bucket] = []
-        self._window: SlidingWindow[int] | None = None
+        self._sent_bytes = 0
+        self._total_bytes = 0
+        self._plan: tuple[Sequence[TransferInstance], Sequence[Bucket]] = ((), ())
         self._is_lost = False
         self._is_committed = False
-        self._traffic = Traffic(kind.network.clock)
 
     def steps(self) -> Iterator[Deferred[Any]]:
         """Plan; transaction; buckets; commit."""
-        yield Deferred.fromCoroutine(self._plan())
+        yield Deferred.fromCoroutine(self._make_plan())
         while not self._is_committed:
             if not self._transaction:
                 yield Deferred.fromCoroutine(self._open())
@@ -111,11 +91,6 @@ class PushTransferJob:
                 yield Deferred.fromCoroutine(self._ended_well(self._commit()))
             if self._is_lost:
                 yield Deferred.fromCoroutine(self._forget())
-
-    def progress(self) -> float:
-        """By bytes; the end is for the peer's storing."""
-        total = sum(bucket.size_bytes for bucket in self._buckets)
-        return 0.9 * self._sent_bytes() / total if total else 0.0
 
     def cursor(self) -> JsonObject | None:
         """The transaction, and how many buckets are there."""
@@ -128,44 +103,42 @@ class PushTransferJob:
             "Done": self._low,
         }
 
-    def content(self) -> JsonObject:
-        """As the wire document says."""
-        return transfer_content(
-            self._parameters, self._instances, self._traffic, "UploadedSizeMB", self._sent_bytes()
-        )
+    def _instances(self) -> Sequence[TransferInstance]:
+        return self._plan[0]
 
-    def abandon(self) -> None:
-        """Give up the requests under way."""
-        if self._window is not None:
-            self._window.abandon()
+    def _size_bytes(self) -> int:
+        return self._total_bytes
 
-    def _sent_bytes(self) -> int:
-        done = (*range(self._low), *self._above) if self._buckets else ()
-        return sum(self._buckets[number].size_bytes for number in done)
+    def _moved_bytes(self) -> int:
+        return self._sent_bytes
 
-    async def _plan(self) -> StepResult:
-        folder = self._context.folder
+    async def _make_plan(self) -> StepResult:
         if self._is_planned:
-            self._instances, self._buckets = await self._context.in_thread(read_plan, folder)
-            return CHECKPOINT
-        instances = await self._kind.lookup.instances(self._query.resources)
-        buckets = list(make_buckets(instances, self._kind.network.settings.bucket_bytes))
-        await self._context.in_thread(self._context.make_folder)
-        try:
-            await self._context.in_thread(write_plan, folder, instances, buckets)
-        except OSError as error:
-            raise storage_error(error) from error
-        self._instances, self._buckets = instances, buckets
-        self._is_planned = True
+            self._plan = await self._context.in_thread(read_plan, self._context.folder)
+        else:
+            self._plan = await self._new_plan()
+            self._is_planned = True
+        buckets = self._plan[1]
+        self._total_bytes = sum(bucket.size_bytes for bucket in buckets)
+        self._sent_bytes = sum(bucket.size_bytes for bucket in buckets[: self._low])
         return CHECKPOINT
 
-    async def _open(self) -> StepResult:
-        assert self._instances is not None
-        network = self._kind.network
-        peer = network.peer(self._query.peer)
-        body = await self._context.in_thread(
-            _announcement, self._instances, self._buckets, self._query.compression
+    async def _new_plan(self) -> tuple[Sequence[TransferInstance], Sequence[Bucket]]:
+        instances = await self._kind.lookup.instances(self._query.resources)
+        buckets = await self._context.in_thread(
+            _buckets, instances, self._network.settings.bucket_bytes
         )
+        await self._context.in_thread(self._context.make_folder)
+        try:
+            await self._context.in_thread(write_plan, self._context.folder, instances, buckets)
+        except OSError as error:
+            raise storage_error(error) from error
+        return instances, buckets
+
+    async def _open(self) -> StepResult:
+        network = self._network
+        peer = network.peer(self._query.peer)
+        body = await self._context.in_thread(_announcement, *self._plan, self._query.compression)
         answer = await network.insist(
             lambda: network.client.request(
                 peer,
@@ -173,36 +146,30 @@ class PushTransferJob:
                 "transfers/push",
                 body=body,
                 headers={"Content-Type": "application/json"},
-            )
+            ),
+            is_opening=not self._begun,
         )
         value = json_of(peer, answer)
         identifier = value.get("ID") if isinstance(value, dict) else None
         if not isinstance(identifier, str) or not identifier:
             raise PeerAnswerError(peer.name, "it has answered no push transaction")
-        self._transaction = identifier
+        # It goes into paths: what a peer sends is no path.
+        self._transaction = quote(identifier, safe="")
         self._cookie = "; ".join(f"{name}={value}" for name, value in answer.cookies.items())
         self._begun += 1
         self._is_lost = False
         return CHECKPOINT
 
     def _send(self) -> Iterator[Deferred[Any]]:
-        threads = self._kind.network.settings.threads
-        window = self._window = SlidingWindow(
-            range(self._low, len(self._buckets)),
-            lambda number: Deferred.fromCoroutine(self._bucket(number)),
-            self._sent,
-            limit=threads,
-            per_step=threads,
-            is_stopping=lambda: self._context.cancelled or self._is_lost,
-        )
-        while not (window.is_done or self._is_lost):
-            yield Deferred.fromCoroutine(self._ended_well(window.step()))
+        for step in self._exchange(
+            range(self._low, len(self._plan[1])), self._bucket, self._sent, lambda: self._is_lost
+        ):
+            yield Deferred.fromCoroutine(self._ended_well(step))
 
-    async def _bucket(self, number: int) -> None:
-        bucket = self._buckets[number]
-        network = self._kind.network
-        assert self._instances is not None
-        names = [self._instances[chunk.instance].public_id for chunk in bucket.chunks]
+    async def _bucket(self, number: int) -> int:
+        instances, buckets = self._plan
+        bucket = buckets[number]
+        names = [instances[chunk.instance].public_id for chunk in bucket.chunks]
         files = await self._kind.lookup.files(names)
         opened = partial(Concatenation, self._kind.files, files, bucket.offset, bucket.size_bytes)
         spool = FileSpool(self._kind.storage.new_path, with_md5=False)
@@ -212,16 +179,15 @@ class PushTransferJob:
                 await self._context.in_thread(_deflate, opened, spool)
                 body = FileBody(spool.reader, spool.size_bytes)
             path = f"transfers/push/{self._transaction}/{number}"
-            await network.insist(lambda: self._ask("PUT", path, body))
+            await self._network.insist(lambda: self._ask("PUT", path, body))
         finally:
             spool.discard()
-        self._traffic.add(bucket.size_bytes)
+        return bucket.size_bytes
 
-    def _sent(self, number: int, result: object) -> None:
-        if isinstance(result, Failure):
-            result.raiseException()
+    def _sent(self, number: int) -> None:
         if self._is_lost:
             return
+        self._sent_bytes += self._plan[1][number].size_bytes
         self._above.add(number)
         while self._low in self._above:
             self._above.discard(self._low)
@@ -229,16 +195,16 @@ class PushTransferJob:
 
     async def _commit(self) -> None:
         path = f"transfers/push/{self._transaction}/commit"
-        timeout_s = self._kind.network.settings.commit_timeout_s
+        timeout_s = self._network.settings.commit_timeout_s
         # A second request waits for the end of what the first has begun.
-        await self._kind.network.insist(lambda: self._ask("POST", path, b"{}", timeout_s))
+        await self._network.insist(lambda: self._ask("POST", path, b"{}", timeout_s))
         self._is_committed = not self._is_lost
 
     async def _ask(
         self, method: str, path: str, body: bytes | FileBody, timeout_s: float | None = None
     ) -> None:
         """A request about the transaction; notes if the peer does not know it any more."""
-        network = self._kind.network
+        network = self._network
         peer = network.peer(self._query.peer)
         try:
             await network.client.request(
@@ -258,12 +224,17 @@ class PushTransferJob:
             return await step
         except TransientFailure:
             raise  # the job may be tried again
+        except CancelledError:
+            # A server that stops goes on with the same transaction.
+            if self._context.is_final:
+                await self._discard()
+            raise
         except BaseException:
             await self._discard()
             raise
 
     async def _discard(self) -> None:
-        network = self._kind.network
+        network = self._network
         try:
             peer = network.peer(self._query.peer)
             path = f"transfers/push/{self._transaction}"
@@ -277,9 +248,13 @@ class PushTransferJob:
             peer=self._query.peer,
         )
         self._transaction = self._cookie = ""
-        self._low = 0
+        self._low = self._sent_bytes = 0
         self._above.clear()
         return CHECKPOINT
+
+
+def _buckets(instances: Sequence[TransferInstance], bucket_bytes: int) -> list[Bucket]:
+    return list(make_buckets(instances, bucket_bytes))
 
 
 def _announcement(

@@ -9,17 +9,14 @@ from typing import TypeVar
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
-from orthanc_tw.core.transfers.buckets import TransferInstance
 from orthanc_tw.jobs.interface import TransientFailure
 from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.model.errors import OrthancError
-from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.peers.client import PeerClient
 from orthanc_tw.peers.errors import PeerError, PeerStatusError
 from orthanc_tw.peers.peer import OrthancPeer
 
 T = TypeVar("T")
-_MB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +25,17 @@ class TransferJobSettings:
 
     :ivar threads: requests of one job at a time (``Threads``)
     :ivar bucket_bytes: ``BucketSize``
-    :ivar retries: of one request, beside the first try (``MaxHttpRetries``)
+    :ivar retries: of one request, beside the first try (``MaxHttpRetries``). With these delays
+        seven outlast a peer that is down for 45 seconds, whatever the jitter
+    :ivar opening_retries: of the first request of a transfer, at most: a peer that cannot be
+        reached then is rather a mistake, which its user waits to hear of
     :ivar commit_timeout_s: how long a peer may be silent while it commits (``PeerCommitTimeout``)
     """
 
     threads: int = 4
     bucket_bytes: int = 4096 * 1024
-    retries: int = 4
+    retries: int = 7
+    opening_retries: int = 4
     commit_timeout_s: float = 600
     initial_delay_s: float = 1.0
     maximum_delay_s: float = 30.0
@@ -60,8 +61,8 @@ class TransferNetwork:
         self.clock = clock
         self._peer_named = peer_named
         self._random = random
-        self._policy = RetryPolicy(
-            settings.retries + 1, settings.initial_delay_s, settings.maximum_delay_s
+        self._delays = RetryPolicy(
+            initial_delay_s=settings.initial_delay_s, maximum_delay_s=settings.maximum_delay_s
         )
 
     def peer(self, name: str) -> OrthancPeer:
@@ -71,13 +72,17 @@ class TransferNetwork:
         """
         return self._peer_named(name)
 
-    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def insist(self, ask: Callable[[], Awaitable[T]], *, is_opening: bool = False) -> T:
         """Ask until there is an answer, or a failure that will not pass, or enough was tried.
 
+        :param is_opening: whether nothing of the transfer is there yet
         :raises OrthancError: the failure
         :raises TransientFailure: the last failure: the job may be tried again later
         """
         attempts = 0
+        retries = self.settings.retries
+        if is_opening:
+            retries = min(retries, self.settings.opening_retries)
         while True:
             try:
                 return await ask()
@@ -85,9 +90,9 @@ class TransferNetwork:
                 attempts += 1
                 if not error.is_transient:
                     raise accelerated(error) from None
-                if attempts >= self._policy.maximum_attempts:
+                if attempts > retries:
                     raise TransientFailure(error.code, error.details) from None
-            await deferLater(self.clock, self._policy.delay_s(attempts, self._random()))
+            await deferLater(self.clock, self._delays.delay_s(attempts, self._random()))
 
 
 def accelerated(error: PeerError) -> OrthancError:
@@ -99,63 +104,3 @@ def accelerated(error: PeerError) -> OrthancError:
             http_status=500,
         )
     return error
-
-
-class Traffic:
-    """What one run of a job has exchanged.
-
-    :ivar queries: requests that have succeeded
-    :ivar size_bytes: of the instances in them
-    """
-
-    def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
-        self._started_s = clock.seconds()
-        self._ended_s: float | None = None
-        self.queries = 0
-        self.size_bytes = 0
-
-    def add(self, size_bytes: int) -> None:
-        """One more bucket."""
-        self.queries += 1
-        self.size_bytes += size_bytes
-
-    def end(self) -> None:
-        """What takes time from now on is not the network."""
-        self._ended_s = self._clock.seconds()
-
-    @property
-    def speed_kbs(self) -> int:
-        """KB a second."""
-        until = self._clock.seconds() if self._ended_s is None else self._ended_s
-        elapsed_s = until - self._started_s
-        return int(self.size_bytes / 1024 / elapsed_s) if elapsed_s > 0 else 0
-
-
-def transfer_content(
-    parameters: JsonObject,
-    instances: list[TransferInstance] | None,
-    traffic: Traffic,
-    moved: str,
-    moved_bytes: int,
-) -> JsonObject:
-    """``Content`` of both kinds.
-
-    :param instances: None until they are known
-    :param moved: name of the field with what was moved, ``DownloadedSizeMB``
-    """
-    total = sum(one.size_bytes for one in instances or ())
-    content: JsonObject = {name: parameters[name] for name in ("Resources", "Peer", "Compression")}
-    content.update(
-        {
-            "TotalInstances": len(instances or ()),
-            "TotalSizeMB": total // _MB,
-            moved: moved_bytes // _MB,
-            "CompletedHttpQueries": traffic.queries,
-            "NetworkSpeedKBs": traffic.speed_kbs,
-        }
-    )
-    for name in ("Originator", "SenderTransferID"):
-        if name in parameters:
-            content[name] = parameters[name]
-    return content

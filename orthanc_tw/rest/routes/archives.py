@@ -56,7 +56,7 @@ _STATUSES = (404, 501, 503)
 _FIELDS = {
     **parts.SUBMISSION,
     "Filename": STRING,
-    "Transcode": STRING,
+    "Transcode": parts.TRANSFER_SYNTAX,
     "LossyQuality": INTEGER,
     "Utf8": described(BOOLEAN, "Names of the entries in UTF-8"),
     "Extended": described(BOOLEAN, "More tags in the DICOMDIR of media"),
@@ -71,6 +71,7 @@ _GET_MEDIA = Spec(
 )
 _GET_TOOL = Spec(
     query={**_ARGUMENTS, "resources": described(STRING, "Identifiers, by commas")},
+    required=("resources",),
     content=_CONTENT,
     statuses=_STATUSES,
 )

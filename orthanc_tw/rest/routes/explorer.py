@@ -11,7 +11,7 @@ from orthanc_tw import __version__
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, json_body, text_body
-from orthanc_tw.rest.spec import BINARY, Spec, array, json_spec
+from orthanc_tw.rest.spec import BINARY, JSON, OBJECT, STRING, Spec, array, json_spec
 
 # Files of the page below /app, their names in the package and their types.
 _FILES = {
@@ -33,6 +33,9 @@ _SCRIPT = "// Extensions to Orthanc Explorer by the registered plugins\n\n"
 _REDIRECT = Spec(statuses=(307, 404))
 _FILE = Spec(content={"*/*": BINARY}, statuses=(404,))
 _NAMES = json_spec(array())
+_PLUGIN = Spec(
+    content={JSON: OBJECT, "application/javascript": STRING}, statuses=(404,), bare=(404,)
+)
 
 
 class ExplorerRoutes:
@@ -61,7 +64,7 @@ class ExplorerRoutes:
             "GET", "/webdav/<path:name>", self.get_webdav, "WebDAV is not offered", spec=_FILE
         )
         yield Route("GET", "/plugins", self.get_plugins, "List the plugins", spec=_NAMES)
-        yield Route("GET", "/plugins/<name>", self.get_plugin, "Describe a plugin", spec=_FILE)
+        yield Route("GET", "/plugins/<name>", self.get_plugin, "Describe a plugin", spec=_PLUGIN)
 
     def get_root(self, request: Request) -> bytes:
         """Redirect to the page."""

@@ -155,11 +155,12 @@ class FindRoutes:
         return json_body(request, {"Count": await self._finder.count(search)})
 
     async def _pages(self, search: Search, view: View | None) -> AsyncIterator[list[JsonValue]]:
+        if view is None:
+            async for identifiers in self._finder.identifiers(search):
+                yield list(identifiers)
+            return
         size = self._settings.files_per_slice
         async for rows in self._finder.find(search):
-            if view is None:
-                yield [row.public_id for row in rows]
-                continue
             for start in range(0, len(rows), size):
                 yield list(await self._browser.show(rows[start : start + size], view))
 

@@ -26,7 +26,6 @@ from orthanc_tw.rest.routes.pictures import OPERATIONS
 from orthanc_tw.rest.spec import (
     BINARY,
     BYTES,
-    FLAG,
     INTEGER,
     STRING,
     TEXT,
@@ -35,6 +34,7 @@ from orthanc_tw.rest.spec import (
     array,
     described,
     json_spec,
+    one_of,
 )
 from orthanc_tw.rest.streaming import Streamer
 
@@ -42,9 +42,10 @@ _CHILDREN = sorted((*OPERATIONS, "matlab", "numpy", "raw", "raw.gz"))
 _PER_PAGE = 1000
 _DIGITS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
+_YES_OR_NO = one_of("", "0", "1", "false", "true")
 _NUMPY_ARGUMENTS: dict[str, Schema] = {
-    "rescale": described(FLAG, "false: stored values, not rescaled ones"),
-    "compress": described(FLAG, "true: a ZIP with the array (.npz)"),
+    "rescale": described(_YES_OR_NO, "false: stored values, not rescaled ones"),
+    "compress": described(_YES_OR_NO, "true: a ZIP with the array (.npz)"),
 }
 _NUMPY = Spec(query=_NUMPY_ARGUMENTS, content={BYTES: BINARY}, statuses=(400, 404, 500))
 _MATLAB = Spec(content={TEXT: STRING}, statuses=(404, 500))

@@ -22,7 +22,7 @@ _LABEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LIST = json_spec(array())
 _EMPTY = text_spec()
 _PROTECTED = text_spec(ZERO_OR_ONE)
-_PROTECT = text_spec(body=described(ZERO_OR_ONE, "Or true, false"))
+_PROTECT = text_spec(body=described(ZERO_OR_ONE, "Or true, false"), body_required=True)
 
 
 def _valid(label: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from twisted.logger import Logger
 from twisted.web.server import Request
 
 from orthanc_tw.dicom.uids import is_known_transfer_syntax
@@ -49,6 +50,8 @@ from orthanc_tw.rest.store_request import ExportLogger, resolve, store_body, sto
 from orthanc_tw.rest.submission import boolean_field, parse_submission, submit_job
 from orthanc_tw.rest.views import is_set
 
+_log = Logger()
+
 CHILDREN: tuple[str, ...] = ("configuration", "store", "store-straight", "system")
 
 _STORE = fields(
@@ -56,7 +59,7 @@ _STORE = fields(
         **parts.RESOURCES,
         **parts.SUBMISSION,
         "Compress": described(BOOLEAN, "Gzip each instance on its way"),
-        "Transcode": described(STRING, "Transfer syntax to transcode to on the way"),
+        "Transcode": described(parts.TRANSFER_SYNTAX, "Transfer syntax to transcode to on the way"),
     },
     ["Resources"],
 )
@@ -215,7 +218,15 @@ class PeerRoutes:
         assert content is not None
         size_bytes = content.seek(0, 2)
         body = shared_body(cast(BinaryIO, content), size_bytes)
-        answer = await upload(self._client, peer, body)
+        try:
+            answer = await upload(self._client, peer, body)
+        except PeerStatusError as error:
+            if error.code is not ErrorCode.NETWORK_PROTOCOL:
+                raise
+            _log.warn("Straight store: {reason}", reason=error.details)
+            raise OrthancError(
+                error.code, f"Cannot send DICOM to remote peer: {name}", http_status=500
+            ) from None
         request.setHeader(b"content-type", JSON_TYPE)
         return answer.body
 

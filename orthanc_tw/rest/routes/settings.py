@@ -29,15 +29,17 @@ from orthanc_tw.rest.spec import (
 
 _UIDS = json_spec(array())
 _PUT_UIDS = Spec(
-    body={JSON: array(), TEXT: described(STRING, "* for all")}, content={JSON: array()}
+    body={JSON: array(), TEXT: described(STRING, "* for all")},
+    body_required=True,
+    content={JSON: array()},
 )
 _NAME = text_spec()
-_PUT_NAME = text_spec(body=STRING)
+_PUT_NAME = text_spec(body=STRING, body_required=True)
 _GET_FLAG = text_spec(ZERO_OR_ONE)
-_PUT_FLAG = text_spec(body=described(ZERO_OR_ONE, "Or true, false"))
+_PUT_FLAG = text_spec(body=described(ZERO_OR_ONE, "Or true, false"), body_required=True)
 _LEVELS = one_of("default", "verbose", "trace")
 _GET_LEVEL = text_spec(_LEVELS)
-_PUT_LEVEL = text_spec(body=_LEVELS)
+_PUT_LEVEL = text_spec(body=_LEVELS, body_required=True)
 
 
 class SettingsRoutes:

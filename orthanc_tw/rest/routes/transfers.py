@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.server import Request
 
+from orthanc_tw.core.transfers.buckets import TransferInstance
 from orthanc_tw.core.transfers.concatenation import Concatenation, GzipReader, InflatedFiles
 from orthanc_tw.core.transfers.lookup import TransferLookup, parse_resources
 from orthanc_tw.core.transfers.query import GZIP, NONE, TransferQuery, is_gzip
@@ -44,6 +45,7 @@ from orthanc_tw.rest.spec import (
     one_of,
 )
 from orthanc_tw.rest.spec_parts import JOB, LEVEL
+from orthanc_tw.rest.store_request import ExportLogger
 from orthanc_tw.rest.streaming import Streamer
 from orthanc_tw.rest.submission import submitted_body
 
@@ -87,6 +89,7 @@ class TransferRoutes:
     :param peer_named: raises UNKNOWN_RESOURCE
     :param connectivity_timeout_s: for a peer that is asked whether it has the accelerator
     :param read_only: nothing is fetched
+    :param exports: told of what is sent
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class TransferRoutes:
         originator: str,
         connectivity_timeout_s: float,
         read_only: bool = False,
+        exports: ExportLogger | None = None,
     ) -> None:
         self._engine = engine
         self._lookup = lookup
@@ -113,6 +117,7 @@ class TransferRoutes:
         self._originator = originator
         self._connectivity_timeout_s = connectivity_timeout_s
         self._read_only = read_only
+        self._exports = exports
         # Its chunks have the compression that was asked for, and no other.
         self._streamer = Streamer(in_thread)
 
@@ -163,9 +168,10 @@ class TransferRoutes:
         query = TransferQuery.from_json(json_request(request))
         peer = self._peer_named(query.peer)
         remote_self = peer.properties.get(REMOTE_SELF, "")
-        if not remote_self:
-            return await self._submit(request, PUSH_TRANSFER, query)
         await self._lookup.check(query.resources)
+        if not remote_self:
+            await self._logged(query)
+            return await self._submit(request, PUSH_TRANSFER, query)
         body = {**query.to_json(), "Peer": remote_self, "Originator": self._originator}
         try:
             found = await self._client.post_json(peer, "transfers/pull", body)
@@ -174,22 +180,15 @@ class TransferRoutes:
         path = found.get("Path") if isinstance(found, dict) else None
         if not isinstance(found, dict) or not isinstance(path, str):
             raise PeerAnswerError(peer.name, "it has answered no job")
+        await self._logged(query)
         value = {"Peer": query.peer, "RemoteJob": found.get("ID"), "URL": peer.with_path(path)}
         return json_body(request, value)
 
     async def post_lookup(self, request: Request) -> bytes:
         """The instances of resources, with size and MD5."""
         instances = await self._lookup.instances(parse_resources(json_request(request)))
-        total = sum(one.size_bytes for one in instances)
-        value: JsonValue = {
-            "Instances": [one.to_json() for one in instances],
-            "Originator": self._originator,
-            "CountInstances": len(instances),
-            "TotalSize": str(total),
-            "TotalSizeMB": total // _MB,
-        }
         request.setHeader(b"content-type", JSON_TYPE)
-        text: bytes = await self._in_thread(pretty, value)
+        text: bytes = await self._in_thread(_found, instances, self._originator)
         return text
 
     async def get_chunks(self, request: Request, public_ids: str) -> bytes | None:
@@ -204,7 +203,7 @@ class TransferRoutes:
             headers.setRawHeaders(b"etag", [tag])
         # What an identifier stands for may be overwritten: a cache has to ask again.
         headers.setRawHeaders(b"cache-control", [b"private, no-cache"])
-        if tag is not None and tag in _tags(request):
+        if tag is not None and not {tag, b"*"}.isdisjoint(_tags(request)):
             source.close()
             return bare(request, 304)
         reader: Concatenation | GzipReader = source
@@ -241,11 +240,26 @@ class TransferRoutes:
             return "disabled"
         return "bidirectional" if peer.properties.get(REMOTE_SELF) else "installed"
 
+    async def _logged(self, query: TransferQuery) -> None:
+        if self._exports is not None:
+            for resource in query.resources:
+                await self._exports.record(resource.public_id, query.peer)
+
     async def _submit(self, request: Request, kind: str, query: TransferQuery) -> bytes:
-        if kind == PUSH_TRANSFER:
-            await self._lookup.check(query.resources)
         job = JobRequest(kind, query.to_json(), query.priority)
         return submitted_body(request, await self._engine.submit(job))
+
+
+def _found(instances: Sequence[TransferInstance], originator: str) -> bytes:
+    total = sum(one.size_bytes for one in instances)
+    value: JsonValue = {
+        "Instances": [one.to_json() for one in instances],
+        "Originator": originator,
+        "CountInstances": len(instances),
+        "TotalSize": str(total),
+        "TotalSizeMB": total // _MB,
+    }
+    return pretty(value)
 
 
 def _number(request: Request, name: str) -> int:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import random
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.store import InstanceStore, StoreSettings
@@ -22,7 +23,7 @@ from orthanc_tw.core.transfers.lookup import TransferLookup
 from orthanc_tw.core.transfers.transactions import PushTransactions
 from orthanc_tw.dicom.main_tags import MainDicomTags
 from orthanc_tw.dicom.reader import read_summary
-from orthanc_tw.jobs.interface import JobContext
+from orthanc_tw.jobs.interface import Job, JobContext
 from orthanc_tw.jobs.kinds.pull_transfer import PullTransferKind
 from orthanc_tw.jobs.kinds.push_transfer import PushTransferKind
 from orthanc_tw.jobs.kinds.transfer_network import TransferJobSettings, TransferNetwork
@@ -45,14 +46,22 @@ class MemoryPeerClient:
     """As much of a `PeerClient` as the accelerator wants, over a site in memory.
 
     :ivar asked: methods and paths
+    :ivar timeouts_s: that were asked for, by the last part of the path
     :ivar lost: as many of the next requests find no peer
+    :ivar is_down: whether no request finds a peer now
+    :ivar held: what is asked of a path with this end is never answered
+    :ivar waiting: if not None, requests wait until these fire
     :ivar spoil: changes the body of an answer that is streamed
     """
 
     def __init__(self) -> None:
         self.site: InMemorySite
         self.asked: list[tuple[str, str]] = []
+        self.timeouts_s: dict[str, float | None] = {}
         self.lost = 0
+        self.is_down: Callable[[], bool] = lambda: False
+        self.held: str | None = None
+        self.waiting: list[Deferred[None]] | None = None
         self.spoil: Any = lambda body: body
 
     async def request(
@@ -64,10 +73,17 @@ class MemoryPeerClient:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
+        maximum_bytes: int = 0,
     ) -> PeerAnswer:
         self.asked.append((method, path.partition("?")[0]))
-        if self.lost:
-            self.lost -= 1
+        self.timeouts_s[path.rpartition("/")[2]] = timeout_s
+        if self.held is not None and path.endswith(self.held):
+            await Deferred()
+        if self.waiting is not None:
+            self.waiting.append(Deferred())
+            await self.waiting[-1]
+        if self.lost or self.is_down():
+            self.lost -= bool(self.lost)
             raise PeerUnreachable(peer.name, "refused")
         if body is not None and not isinstance(body, bytes):
             reader = body.open()
@@ -89,8 +105,10 @@ class MemoryPeerClient:
                 await waiting
         return answer
 
-    async def get_json(self, peer: OrthancPeer, path: str, **_: Any) -> Any:
-        return json.loads((await self.request(peer, "GET", path)).body)
+    async def get_json(
+        self, peer: OrthancPeer, path: str, *, timeout_s: float | None = None
+    ) -> Any:
+        return json.loads((await self.request(peer, "GET", path, timeout_s=timeout_s)).body)
 
     async def post_json(self, peer: OrthancPeer, path: str, value: Any, **_: Any) -> Any:
         answer = await self.request(peer, "POST", path, body=json.dumps(value).encode())
@@ -138,13 +156,6 @@ class Side:
         self.submitted: list[Any] = []
         client: Any = self.client
         engine: Any = self
-        self.network = TransferNetwork(
-            client,
-            self.named,
-            self.clock,
-            random.Random(1).random,
-            TransferJobSettings(threads=2, bucket_bytes=9000, retries=1),
-        )
         self.site = InMemorySite(
             TransferRoutes(
                 engine,
@@ -161,8 +172,18 @@ class Side:
             ExplorerRoutes(),
             storage=self.storage,
         )
-        self.pull = PullTransferKind(self.network, self.committer, self.storage)
-        self.push = PushTransferKind(self.network, self.lookup, self.files, self.storage)
+        self.use(TransferJobSettings(threads=2, bucket_bytes=9000, retries=1))
+
+    def use(
+        self,
+        settings: TransferJobSettings,
+        chance: Callable[[], float] = lambda: 0.5,
+    ) -> None:
+        """Make kinds of jobs with these settings."""
+        client: Any = self.client
+        network = TransferNetwork(client, self.named, self.clock, chance, settings)
+        self.pull = PullTransferKind(network, self.committer, self.storage)
+        self.push = PushTransferKind(network, self.lookup, self.files, self.storage)
 
     def new_committer(self) -> TransferCommitter:
         """One, as after a start."""
@@ -171,13 +192,15 @@ class Side:
 
     def new_transactions(self, maximum: int = 2) -> PushTransactions:
         """Those of the folder, as after a start."""
-        ids = itertools.count()
+        ids, seconds = itertools.count(), itertools.count()
         return PushTransactions(
             f"{self.folder}/transfers",
             self.new_committer(),
             maybeDeferred,
             maximum,
             lambda: f"transaction-{next(ids)}",
+            # Each look at it is a second later.
+            lambda: float(next(seconds)),
         )
 
     def named(self, name: str) -> OrthancPeer:
@@ -213,6 +236,37 @@ class _Latest:
 
     def __getattr__(self, name: str) -> Any:
         return lambda *args, **kwargs: getattr(self._side.transactions, name)(*args, **kwargs)
+
+
+def drive(test: SynchronousTestCase, job: Job, side: Side, steps: int = 1000) -> None:
+    """Take steps; fail as the first of them fails. Time passes by half seconds."""
+    for step in job.steps():
+        ended: list[Any] = []
+        step.addBoth(ended.append)
+        while not ended:
+            test.assertTrue(side.clock.getDelayedCalls(), "nothing is going on")
+            side.clock.advance(0.5)
+        if isinstance(ended[0], Failure):
+            ended[0].raiseException()
+        steps -= 1
+        if not steps:
+            job.abandon()
+            return
+
+
+def query(side: Side, compression: str = "gzip", **fields: Any) -> dict[str, Any]:
+    """The parameters of a job about all instances of a side."""
+    resources = [{"Level": "Instance", "ID": one} for one in side.instances()]
+    return {"Resources": resources, "Compression": compression, "Peer": "other", **fields}
+
+
+def announced(source: Side, target: Side, **fields: Any) -> Any:
+    """The answer to a push transaction about all instances of the source, a bucket each."""
+    resources = json.dumps(query(source)["Resources"]).encode()
+    instances = source.site.ask("POST", "/transfers/lookup", resources).json()["Instances"]
+    buckets = [[{"ID": one["ID"], "Offset": "0", "Size": one["Size"]}] for one in instances]
+    body = {"Buckets": buckets, "Compression": "none", "Instances": instances, **fields}
+    return target.site.ask("POST", "/transfers/push", json.dumps(body).encode())
 
 
 def two_sides(test: Any, **options: Any) -> tuple[Side, Side]:

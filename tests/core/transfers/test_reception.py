@@ -6,10 +6,11 @@ import gzip
 import hashlib
 import io
 import os
+from collections.abc import Iterator
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from orthanc_tw.core.transfers.buckets import TransferInstance, make_buckets
+from orthanc_tw.core.transfers.buckets import Bucket, TransferInstance, make_buckets
 from orthanc_tw.core.transfers.reception import Reception
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.testing.memory_storage import MemoryStorage
@@ -63,6 +64,7 @@ class ReceptionTests(SynchronousTestCase):
             with self.assertRaises(OrthancError) as caught:
                 self.write(1, sent, compressed)
             self.assertIs(ErrorCode.NETWORK_PROTOCOL, caught.exception.code)
+            self.assertEqual(400, caught.exception.http_status)
             self.assertIn(1, self.reception.missing())
         with self.assertRaises(OrthancError):
             self.write(len(self.bodies), b"")
@@ -92,6 +94,22 @@ class ReceptionTests(SynchronousTestCase):
             self.write(number, body.replace(b"c", b"d"))
         right = [self.reception.is_right(number) for number in range(len(CONTENTS))]
         self.assertEqual([True, True, True, False], right)
+
+    def test_no_space(self) -> None:
+        """What is larger than the disk is refused at once: no space is taken, no bucket made."""
+        folder = os.path.join(os.path.dirname(self.folder), "two")
+        for size_bytes in (10**15, 10**18):
+            instances = [TransferInstance("id", size_bytes, "0" * 32)]
+
+            def buckets() -> Iterator[Bucket]:
+                self.fail("buckets were made")
+                yield
+
+            with self.assertRaises(OrthancError) as caught:
+                Reception.create(folder, instances, buckets(), sync=False)
+            self.assertIs(ErrorCode.FULL_STORAGE, caught.exception.code)
+            self.assertIn(str(size_bytes), str(caught.exception.details))
+            self.assertNotIn("data", os.listdir(folder))
 
     def test_lost(self) -> None:
         """A folder that is gone is an error that says so."""

@@ -7,14 +7,13 @@ import hashlib
 import json
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.python.failure import Failure
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.interface import Job, TransientFailure
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.peers.peer import OrthancPeer
-from tests.core.transfers.support import Side, two_sides
+from tests.core.transfers.support import Side, announced, drive, query, two_sides
 
 
 class TransferTests(SynchronousTestCase):
@@ -24,24 +23,11 @@ class TransferTests(SynchronousTestCase):
         self.source, self.target = two_sides(self)
         self.ids = self.source.instances()
 
-    def query(self, compression: str = "gzip", **fields: Any) -> dict[str, Any]:
-        resources = [{"Level": "Instance", "ID": one} for one in self.ids]
-        return {"Resources": resources, "Compression": compression, "Peer": "other", **fields}
+    def query(self, **fields: Any) -> dict[str, Any]:
+        return query(self.source, **fields)
 
     def drive(self, job: Job, side: Side, steps: int = 1000) -> None:
-        """Take steps; fail as the first of them fails."""
-        for step in job.steps():
-            ended: list[Any] = []
-            step.addBoth(ended.append)
-            while not ended:
-                self.assertTrue(side.clock.getDelayedCalls(), "nothing is going on")
-                side.clock.advance(60)
-            if isinstance(ended[0], Failure):
-                ended[0].raiseException()
-            steps -= 1
-            if not steps:
-                job.abandon()
-                return
+        drive(self, job, side, steps)
 
     def pull(self, **fields: Any) -> Job:
         job = self.target.pull.create(self.query(**fields), None, self.target.context())
@@ -155,6 +141,23 @@ class TransferTests(SynchronousTestCase):
         self.drive(again, self.source)
         self.assertEqual(self.ids, self.target.instances())
 
+    def test_push_interrupted(self) -> None:
+        """The peer keeps the transaction if this server stops, not if the job is cancelled."""
+        for is_final in (False, True):
+            client, context = self.source.client, self.source.context()
+            client.asked.clear()
+            client.held = "/commit"
+            job = self.source.push.create(self.query(), None, context)
+            for step in job.steps():
+                if not step.called:
+                    break
+            context.is_final = is_final
+            step.cancel()
+            self.failureResultOf(step, CancelledError)
+            asked = [method for method, _ in client.asked]
+            self.assertEqual(is_final, "DELETE" in asked)
+            client.held = None
+
     def discard(self, transaction: str) -> Deferred[None]:
         return Deferred.fromCoroutine(self.target.transactions.discard(transaction))
 
@@ -169,12 +172,7 @@ class TransferTests(SynchronousTestCase):
         self.assertEqual(self.ids, self.target.instances())
 
     def announce(self, **fields: Any) -> Any:
-        instances = self.source.site.ask(
-            "POST", "/transfers/lookup", json.dumps(self.query()["Resources"]).encode()
-        ).json()["Instances"]
-        buckets = [[{"ID": one["ID"], "Offset": "0", "Size": one["Size"]}] for one in instances]
-        body = {"Buckets": buckets, "Compression": "none", "Instances": instances, **fields}
-        return self.target.site.ask("POST", "/transfers/push", json.dumps(body).encode())
+        return announced(self.source, self.target, **fields)
 
     def test_incomplete(self) -> None:
         """Nothing is stored of a transaction that is not whole."""
@@ -183,7 +181,7 @@ class TransferTests(SynchronousTestCase):
         for number in range(3):
             self.target.site.ask("PUT", f"{path}/{number}", content)
         answer = self.target.site.ask("POST", f"{path}/commit", b"{}")
-        self.assertEqual((500, 20), (answer.status, answer.json()["OrthancStatus"]))
+        self.assertEqual((400, 20), (answer.status, answer.json()["OrthancStatus"]))
         self.assertEqual([], self.target.instances())
         self.assertEqual(404, self.target.site.ask("PUT", f"{path}/nope", b"x").status)
         self.assertEqual(404, self.target.site.ask("PUT", f"{path}/3", b"x").status)
@@ -220,6 +218,8 @@ class TransferTests(SynchronousTestCase):
             ({"Compression": "zip"}, "Compression"),
             ({"Buckets": {}}, "Buckets"),
             ({"Instances": [{"ID": "x"}]}, "Instances.MD5"),
+            ({"Instances": [{"ID": "x", "MD5": "x" * 32}]}, "Instances.MD5"),
+            ({"Instances": [{"ID": "../x", "MD5": "0" * 32}]}, "Instances.ID"),
         ):
             answer = self.announce(**fields)
             self.assertEqual(400, answer.status)
@@ -239,6 +239,8 @@ class TransferTests(SynchronousTestCase):
         seen = {"If-None-Match": answer.headers["etag"]}
         self.assertEqual(304, self.source.site.ask("GET", path, headers=seen).status)
         self.assertEqual(200, self.source.site.ask("GET", path + "?size=1", headers=seen).status)
+        anything = {"If-None-Match": "*"}
+        self.assertEqual(304, self.source.site.ask("GET", path, headers=anything).status)
         self.assertEqual(400, self.source.site.ask("GET", path + "?size=99999999").status)
         self.assertEqual(400, self.source.site.ask("GET", path + "?offset=-1").status)
         self.assertEqual(404, self.source.site.ask("GET", "/transfers/chunks/nope").status)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
 
 from orthanc_tw.jobs.interface import TransientFailure
 from orthanc_tw.model.errors import OrthancError
@@ -129,6 +130,25 @@ class PeerStoreTests(PeerStoreCase):
         self.assertIn("HTTP status 400", self.context.failed_instances[self.ids[1]])
         self.assertEqual((2, 1.0), (len(self.client.sent), job.progress()))
         self.assertEqual(1, job.content()["FailedInstancesCount"])
+
+    def test_size(self) -> None:
+        """``Size`` has what was read for a peer that was not there, once however often tried."""
+        sizes = {}
+        for name in FILES:
+            content = (DATA / name).read_bytes()
+            sizes[self.server.upload(name)["ID"]] = len(content)
+        self.client.answers = [STORED, PeerUnreachable("b", "x"), PeerUnreachable("b", "x")]
+        cursor: Any = None
+        for expected in (2, 2, 3):
+            job = self.kind.create(self.parameters(), cursor, self.context)
+            for step in job.steps():
+                found: list[object] = []
+                step.addBoth(found.append)
+                if isinstance(found[0], Failure):
+                    break
+            total = sum(sizes[one] for one in self.ids[:expected])
+            self.assertEqual(str(total), job.content()["Size"])
+            cursor = json.loads(json.dumps(job.cursor()))
 
     def test_new_password(self) -> None:
         """A peer that was put right meanwhile is used as it is now."""

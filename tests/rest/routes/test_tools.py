@@ -41,7 +41,7 @@ class ToolsTests(SynchronousTestCase):
         instance = server.upload("test_files/MR_small.dcm")["ID"]
         server.ask("GET", f"/instances/{instance}/file")
         text = server.ask("GET", "/tools/metrics-prometheus").body.decode()
-        self.assertIn("orthanc_storage_read_bytes 9830.0", text)
+        self.assertIn("orthanc_storage_read_bytes 9830 ", text)
 
 
 class ExplorerTests(SynchronousTestCase):

@@ -1,0 +1,121 @@
+"""Two network namespaces with a slow network between them. Linux, root.
+
+By netem where the kernel has it, by `benchmarks.relay` where it has only TUN devices. Either way
+it is what leaves an interface that is late and may be lost.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from benchmarks.servers import environment
+
+
+class SlowNetwork:
+    """One pair of namespaces; several processes may have one each.
+
+    :ivar namespaces: of the two ends
+    :ivar addresses: IPv4 of the two ends
+    :ivar by: what makes it slow, ``netem`` or ``relay``
+    :param delay_ms: of a packet from the first end, and of one from the second
+    :param loss_percent: in both directions, each
+    """
+
+    def __init__(self, delay_ms: tuple[float, float], loss_percent: float) -> None:
+        self.namespaces = (f"otw{os.getpid()}a", f"otw{os.getpid()}b")
+        self.addresses = ("10.213.0.1", "10.213.0.2")
+        self.by = "netem"
+        self._delay_ms = delay_ms
+        self._loss_percent = loss_percent
+        self._relay: subprocess.Popen[bytes] | None = None
+
+    def make(self) -> None:
+        """Make it; to be removed by `remove`, unless it cannot be made.
+
+        :raises subprocess.CalledProcessError: it is not allowed
+        :raises OSError: there is no iproute2
+        """
+        try:
+            try:
+                self._by_netem()
+            except subprocess.CalledProcessError:
+                self.remove()
+                self.by = "relay"
+                self._by_relay()
+        except BaseException:
+            self.remove()
+            raise
+
+    def remove(self) -> None:
+        """Remove the namespaces and the devices in them."""
+        if self._relay is not None:
+            self._relay.kill()
+            self._relay.communicate()
+            self._relay = None
+        for space in self.namespaces:
+            subprocess.run(["ip", "netns", "del", space], capture_output=True, check=False)
+
+    def _by_netem(self) -> None:
+        first, second = self._devices()
+        self._add_namespaces()
+        run(
+            *("ip", "link", "add", first, "netns", self.namespaces[0]),
+            *("type", "veth", "peer", second, "netns", self.namespaces[1]),
+        )
+        for space, device, delay in zip(
+            self.namespaces, self._devices(), self._delay_ms, strict=True
+        ):
+            how = ("delay", f"{delay}ms", "loss", f"{self._loss_percent}%")
+            run("tc", "-n", space, "qdisc", "add", "dev", device, "root", "netem", *how)
+        self._raise()
+
+    def _by_relay(self) -> None:
+        there, back = self._delay_ms
+        self._relay = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "benchmarks.relay", *self._devices()),
+                *("--delay-ms", str(there), str(back)),
+                *("--loss", str(self._loss_percent / 100)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        )
+        assert self._relay.stdin is not None
+        assert self._relay.stdout is not None
+        assert self._relay.stderr is not None
+        if not self._relay.stdout.readline():
+            reason = self._relay.stderr.read().splitlines()[-1]
+            raise subprocess.CalledProcessError(1, "benchmarks.relay", stderr=reason)
+        self._add_namespaces()
+        for space, device in zip(self.namespaces, self._devices(), strict=True):
+            run("ip", "link", "set", device, "netns", space)
+        self._raise()
+        self._relay.stdin.write(b"go\n")
+        self._relay.stdin.flush()
+
+    def _devices(self) -> tuple[str, str]:
+        return f"{self.namespaces[0]}0", f"{self.namespaces[1]}0"
+
+    def _add_namespaces(self) -> None:
+        for space in self.namespaces:
+            run("ip", "netns", "add", space)
+
+    def _raise(self) -> None:
+        for space, device, address in zip(
+            self.namespaces, self._devices(), self.addresses, strict=True
+        ):
+            run("ip", "-n", space, "addr", "add", f"{address}/24", "dev", device)
+            run("ip", "-n", space, "link", "set", device, "up")
+            run("ip", "-n", space, "link", "set", "lo", "up")
+
+
+def run(*command: str) -> None:
+    """Run a command.
+
+    :raises subprocess.CalledProcessError: it fails
+    """
+    subprocess.run(command, check=True, capture_output=True)
