@@ -8,24 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.web.client import Agent, HTTPConnectionPool, _HTTP11ClientFactory
 from twisted.web.http_headers import Headers
 
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.peers.answer import BodyReader
 from orthanc_tw.peers.body import FileBody, FileProducer, InThread
-from orthanc_tw.peers.errors import PeerAnswerError, PeerError, PeerTlsError
+from orthanc_tw.peers.connections import PeerConnections
+from orthanc_tw.peers.errors import PeerAnswerError, PeerError
 from orthanc_tw.peers.failures import peer_failure, status_error, was_never_answered
 from orthanc_tw.peers.peer import OrthancPeer
-from orthanc_tw.peers.proxy import ProxiedAgent, ProxySettings
+from orthanc_tw.peers.proxy import ProxySettings
+from orthanc_tw.peers.request import Consume, PeerRequest
 from orthanc_tw.peers.silence import Silence
-from orthanc_tw.peers.tls import ClientCertificate, TrustSettings, client_policy
+from orthanc_tw.peers.tls import TrustSettings
 
 if TYPE_CHECKING:
     from treq.client import HTTPClient
@@ -33,11 +32,7 @@ if TYPE_CHECKING:
 #: What an answer that is kept in memory may have.
 MAXIMUM_ANSWER_BYTES = 16 * 1024 * 1024
 _MAXIMUM_ERROR_BYTES = 16 * 1024
-_IDEMPOTENT = frozenset(("GET", "PUT", "DELETE"))
 _log = Logger()
-
-#: Takes a piece of an answer; nothing more comes while a Deferred that it returns has not fired.
-Consume = Callable[[bytes], "Deferred[Any] | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +89,14 @@ class PeerClient:
         self._count = count
         self._settings = settings
         self._in_thread = in_thread
-        # A certificate of ours is a property of a connection: no pool may mix two.
-        self._clients: dict[ClientCertificate, tuple[HTTPClient, HTTPConnectionPool]] = {}
+        self._connections = PeerConnections(
+            reactor,
+            in_thread,
+            settings.trust,
+            settings.proxy,
+            per_peer=settings.connections,
+            idle_s=settings.idle_s,
+        )
 
     def request(
         self,
@@ -120,7 +121,7 @@ class PeerClient:
         :raises PeerError: see ``orthanc_tw.peers.errors``; a status that is not 2xx too
         """
         return self._request(
-            peer, method, path, body, headers, timeout_s, is_idempotent, maximum_bytes, None
+            PeerRequest(peer, method, path, body, headers, timeout_s, is_idempotent, maximum_bytes)
         )
 
     def stream(
@@ -140,7 +141,9 @@ class PeerClient:
         :param consume: only called for an answer with status 2xx; what it raises ends the request
         """
         return self._request(
-            peer, method, path, body, headers, timeout_s, is_idempotent, 0, consume
+            PeerRequest(
+                peer, method, path, body, headers, timeout_s, is_idempotent, consume=consume
+            )
         )
 
     async def get_json(
@@ -174,59 +177,30 @@ class PeerClient:
 
     def close(self) -> Deferred[Any]:
         """Close the connections that nothing uses; those in use are their users' to cancel."""
-        pools = [pool for _, pool in self._clients.values()]
-        self._clients.clear()
-        return DeferredList([pool.closeCachedConnections() for pool in pools])
+        return self._connections.close()
 
-    async def _request(
-        self,
-        peer: OrthancPeer,
-        method: str,
-        path: str,
-        body: bytes | FileBody | None,
-        headers: Mapping[str, str] | None,
-        timeout_s: float | None,
-        is_idempotent: bool | None,
-        maximum_bytes: int,
-        consume: Consume | None,
-    ) -> PeerAnswer:
+    async def _request(self, request: PeerRequest) -> PeerAnswer:
         try:
-            answer = await self._tried(
-                peer, method, path, body, headers, timeout_s, is_idempotent, maximum_bytes, consume
-            )
+            answer = await self._tried(request)
         except PeerError as error:
-            self._count(peer.name, type(error).__name__, 0)
+            self._count(request.peer.name, type(error).__name__, 0)
             raise
-        size_bytes = body.size_bytes if isinstance(body, FileBody) else len(body or b"")
-        self._count(peer.name, "success", size_bytes)
+        self._count(request.peer.name, "success", request.size_bytes)
         return answer
 
-    async def _tried(
-        self,
-        peer: OrthancPeer,
-        method: str,
-        path: str,
-        body: bytes | FileBody | None,
-        headers: Mapping[str, str] | None,
-        timeout_s: float | None,
-        is_idempotent: bool | None,
-        maximum_bytes: int,
-        consume: Consume | None,
-    ) -> PeerAnswer:
-        client = await self._client(peer)
-        url = peer.with_path(path)
+    async def _tried(self, request: PeerRequest) -> PeerAnswer:
+        peer, url, timeout_s = request.peer, request.url, request.timeout_s
+        client = await self._connections.client(peer)
         if self._settings.verbose:
-            _log.info("{method} {url} (peer {peer})", method=method, url=url, peer=peer.name)
+            _log.info(
+                "{method} {url} (peer {peer})", method=request.method, url=url, peer=peer.name
+            )
         if timeout_s is None:
             timeout_s = peer.timeout_s or self._settings.timeout_s
-        once_more = method in _IDEMPOTENT if is_idempotent is None else is_idempotent
+        once_more = request.may_be_repeated
         while True:
             silence = Silence(self._reactor, timeout_s)
-            call = Deferred.fromCoroutine(
-                self._ask(
-                    client, peer, method, url, body, headers or {}, maximum_bytes, consume, silence
-                )
-            )
+            call = Deferred.fromCoroutine(self._ask(client, request, silence))
             silence.watch(call)
             try:
                 return await call
@@ -238,27 +212,18 @@ class PeerClient:
             finally:
                 silence.end()
 
-    async def _ask(
-        self,
-        client: HTTPClient,
-        peer: OrthancPeer,
-        method: str,
-        url: str,
-        body: bytes | FileBody | None,
-        headers: Mapping[str, str],
-        maximum_bytes: int,
-        consume: Consume | None,
-        silence: Silence,
-    ) -> PeerAnswer:
+    async def _ask(self, client: HTTPClient, request: PeerRequest, silence: Silence) -> PeerAnswer:
+        peer, url = request.peer, request.url
+        body = request.file()
         sent: Any = None
         if body is not None:
-            sent = FileProducer(_in_file(body), self._in_thread, silence.moved)
+            sent = FileProducer(body, self._in_thread, silence.moved)
         response = await cast(
             "Deferred[Any]",
             client.request(
-                method,
+                request.method,
                 url,
-                headers=_headers(peer, headers),
+                headers=request.all_headers(),
                 data=sent,
                 auth=(peer.username, peer.password) if peer.username else None,
                 allow_redirects=False,
@@ -271,7 +236,7 @@ class PeerClient:
             reader = BodyReader(_MAXIMUM_ERROR_BYTES, silence.moved, is_cut=True)
             response.deliverBody(reader)
             raise status_error(peer, url, response.code, await reader.body)
-        reader = BodyReader(maximum_bytes, silence.moved, consume)
+        reader = BodyReader(request.maximum_bytes, silence.moved, request.consume)
         response.deliverBody(reader)
         received = await reader.body
         found = {
@@ -279,43 +244,6 @@ class PeerClient:
             for name, values in response.headers.getAllRawHeaders()
         }
         return PeerAnswer(response.code, found, _cookies(response.headers), received)
-
-    async def _client(self, peer: OrthancPeer) -> HTTPClient:
-        own = ClientCertificate(
-            peer.certificate_file, peer.certificate_key_file, peer.certificate_key_password
-        )
-        if own not in self._clients:
-            try:
-                policy = await self._in_thread(client_policy, self._settings.trust, own)
-            except ValueError as error:
-                raise PeerTlsError(peer.name, str(error)) from None
-            # Another request may have been as quick.
-            if own not in self._clients:
-                self._clients[own] = self._made(policy)
-        return self._clients[own][0]
-
-    def _made(self, policy: Any) -> tuple[HTTPClient, HTTPConnectionPool]:
-        pool: Any = HTTPConnectionPool(self._reactor)
-        pool.maxPersistentPerHost = self._settings.connections
-        pool.cachedConnectionTimeout = self._settings.idle_s
-        pool._factory = _QuietFactory
-        agent: Any
-        if self._settings.proxy is None:
-            agent = Agent(self._reactor, policy, pool=pool)
-        else:
-            agent = ProxiedAgent(self._reactor, self._settings.proxy, policy, pool)
-        # What one peer sets is no other's business: cookies go by `PeerAnswer.cookies`.
-        no_cookies: Any = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        # Here, for a server that has no peers starts faster without.
-        from treq.client import HTTPClient
-
-        return HTTPClient(agent, no_cookies), pool
-
-
-class _QuietFactory(_HTTP11ClientFactory):
-    """Logs no line a connection: there may be thousands, and `HttpVerbose` tells more."""
-
-    noisy = False
 
 
 def json_of(peer: OrthancPeer, answer: PeerAnswer) -> JsonValue:
@@ -327,20 +255,6 @@ def json_of(peer: OrthancPeer, answer: PeerAnswer) -> JsonValue:
         return cast(JsonValue, json.loads(answer.body))
     except (ValueError, RecursionError):
         raise PeerAnswerError(peer.name, "its answer is no JSON") from None
-
-
-def _in_file(body: bytes | FileBody) -> FileBody:
-    if isinstance(body, FileBody):
-        return body
-    data = body
-    return FileBody(lambda: BytesIO(data), len(data))
-
-
-def _headers(peer: OrthancPeer, headers: Mapping[str, str]) -> Headers:
-    found = Headers()
-    for name, value in (*peer.headers.items(), *headers.items()):
-        found.setRawHeaders(name.encode("ascii"), [value.encode("utf-8")])
-    return found
 
 
 def _cookies(headers: Headers) -> Mapping[str, str]:

@@ -97,7 +97,8 @@ class PeerStoreJob:
 
     def steps(self) -> Iterator[Deferred[Any]]:
         """The instances."""
-        return self._sending.steps()
+        for step in self._sending.steps():
+            yield step.addCallback(self._settle)
 
     def progress(self) -> float:
         """By instances."""
@@ -126,26 +127,20 @@ class PeerStoreJob:
         """Nothing is held between steps."""
 
     async def _send(self, instance: TransferInstance, _: Sequence[TransferInstance]) -> None:
-        parameters = self._parameters
         self._under_way_bytes = 0
-        try:
-            await self._sender.send(
-                self._peer,
-                instance,
-                self._counted,
-                transcode=parameters["Transcode"],
-                compress=parameters["Compress"],
-            )
-        except OrthancError:
-            if parameters["Permissive"]:
-                self._settle()
-            raise
-        self._settle()
+        await self._sender.send(
+            self._peer,
+            instance,
+            self._counted,
+            transcode=self._parameters["Transcode"],
+            compress=self._parameters["Compress"],
+        )
 
     def _counted(self, size_bytes: int) -> None:
         self._under_way_bytes = size_bytes
 
-    def _settle(self) -> None:
+    def _settle(self, _: object) -> None:
+        """A step has ended well: the instance was sent, or is passed over."""
         self._size_bytes += self._under_way_bytes
         self._under_way_bytes = 0
 
