@@ -203,7 +203,7 @@ class PeerClient:
             call = Deferred.fromCoroutine(self._ask(client, request, silence))
             silence.watch(call)
             try:
-                return await call
+                return await _cancellable(call)
             except Exception as error:
                 # One that was kept open may have been closed by the peer meanwhile.
                 if not (once_more and not silence.is_over and was_never_answered(error)):
@@ -255,6 +255,28 @@ def json_of(peer: OrthancPeer, answer: PeerAnswer) -> JsonValue:
         return cast(JsonValue, json.loads(answer.body))
     except (ValueError, RecursionError):
         raise PeerAnswerError(peer.name, "its answer is no JSON") from None
+
+
+def _cancellable(call: Deferred[PeerAnswer]) -> Deferred[PeerAnswer]:
+    """The same; cancelled it fails as cancelled, whatever the call makes of that.
+
+    An endpoint that is cancelled while it looks up a host says that there is no such host, which
+    would be a reason to ask again.
+    """
+    is_cancelled = False
+
+    def cancel(_: object) -> None:
+        nonlocal is_cancelled
+        is_cancelled = True
+        call.cancel()
+
+    def ended(result: Any) -> None:
+        if not is_cancelled:
+            ending.callback(result)
+
+    ending: Deferred[PeerAnswer] = Deferred(cancel)
+    call.addBoth(ended)
+    return ending
 
 
 def _cookies(headers: Headers) -> Mapping[str, str]:

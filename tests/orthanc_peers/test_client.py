@@ -164,6 +164,18 @@ class ClientTests(Case):
             await asked
         self.assertEqual([], self.counted)
 
+    async def test_cancel_connecting(self) -> None:
+        """So does one that has no connection yet: it would be asked again otherwise."""
+        await self.client.request(self.peer, "GET", "a")
+        for host in ("127.0.0.1", "localhost"):
+            peer = OrthancPeer.from_json("b", [f"http://{host}:9/"])
+            self.counted.clear()
+            asked = Deferred.fromCoroutine(self.client.request(peer, "GET", "x"))
+            asked.cancel()
+            with self.assertRaises(CancelledError):
+                await asked
+            self.assertEqual([], self.counted)
+
 
 class Hasty(Protocol):
     """Hangs up on the first request, answers the second."""
