@@ -169,7 +169,9 @@ class PullTransferJob(TransferJob):
         return CHECKPOINT
 
     async def _bucket(self, reception: Reception, number: int) -> int:
-        await self._network.insist(lambda: self._download(reception, number), is_bucket=True)
+        await self._network.insist(
+            lambda: self._download(reception, number), progress=self._went_well
+        )
         return reception.buckets[number].size_bytes
 
     async def _download(self, reception: Reception, number: int) -> None:

@@ -181,7 +181,9 @@ class PushTransferJob(TransferJob):
                 await self._context.in_thread(_deflate, opened, spool)
                 body = FileBody(spool.reader, spool.size_bytes)
             path = f"transfers/push/{self._transaction}/{number}"
-            await self._network.insist(lambda: self._ask("PUT", path, body), is_bucket=True)
+            await self._network.insist(
+                lambda: self._ask("PUT", path, body), progress=self._went_well
+            )
         finally:
             spool.discard()
         return bucket.size_bytes
@@ -198,8 +200,11 @@ class PushTransferJob(TransferJob):
     async def _commit(self) -> None:
         path = f"transfers/push/{self._transaction}/commit"
         timeout_s = self._network.settings.commit_timeout_s
-        # A second request waits for the end of what the first has begun.
-        await self._network.insist(lambda: self._ask("POST", path, b"{}", timeout_s))
+        # A second request waits for the end of what the first has begun. Who gives up does not
+        # know whether it was stored: a peer that has been restarted goes on with it.
+        await self._network.insist(
+            lambda: self._ask("POST", path, b"{}", timeout_s), patience_s=timeout_s
+        )
         self._is_committed = not self._is_lost
 
     async def _ask(

@@ -137,6 +137,9 @@ class TransferJob(ABC):
         if self._window is not None:
             self._window.abandon()
 
+    def _went_well(self) -> int:
+        return self._traffic.queries
+
     def _exchange(
         self,
         numbers: Iterable[int],

@@ -78,26 +78,34 @@ class TransferNetwork:
         ask: Callable[[], Awaitable[T]],
         *,
         is_opening: bool = False,
-        is_bucket: bool = False,
+        progress: Callable[[], int] | None = None,
+        patience_s: float = 0,
     ) -> T:
         """Ask until there is an answer, or a failure that will not pass, or enough was tried.
 
         :param is_opening: whether nothing of the transfer is there yet
-        :param is_bucket: one of many requests alike: if the others go well, an answer that is not
-            understood, or any error of the peer's, is worth another try
+        :param progress: of one of many requests alike: how many of them have gone well. While it
+            grows the peer is not away, and the tries count anew; an answer that is not
+            understood, or any error of the peer's, is worth another try too
+        :param patience_s: seconds that are not enough, however many tries they were
         :raises OrthancError: the failure
         :raises TransientFailure: the last failure: the job may be tried again later
         """
         attempts = 0
+        impatient_s = self.clock.seconds() + patience_s
+        went_well = progress() if progress is not None else 0
         while True:
             try:
                 return await ask()
             except PeerError as error:
-                attempts += 1
-                if not (error.is_transient or (is_bucket and _may_pass(error))):
+                if not (error.is_transient or (progress is not None and _may_pass(error))):
                     raise accelerated(error) from None
+                if progress is not None and error.is_transient and progress() != went_well:
+                    went_well, attempts = progress(), 0
+                attempts += 1
                 is_doubtful = is_opening or not error.is_transient
-                if attempts > (self._doubtful_retries if is_doubtful else self.settings.retries):
+                most = self._doubtful_retries if is_doubtful else self.settings.retries
+                if attempts > most and self.clock.seconds() >= impatient_s:
                     if not error.is_transient:
                         raise
                     raise TransientFailure(error.code, error.details) from None

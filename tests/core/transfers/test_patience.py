@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.interface import Job, TransientFailure
 from orthanc_tw.jobs.kinds.transfer_network import TransferJobSettings
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.peers.errors import PeerStatusError
+from orthanc_tw.peers.errors import PeerAnswerError, PeerStatusError, PeerUnreachable
 from tests.core.transfers.support import Side, drive, query, two_sides
 
 #: Shortest delays.
@@ -69,6 +69,41 @@ class PatienceTests(SynchronousTestCase):
                 drive(self, job, side)
             self.assertEqual(5, len(side.client.asked))
             self.assertLess(side.clock.seconds(), 15)
+
+    def test_commit(self) -> None:
+        """A commit is asked for until ``PeerCommitTimeout`` is over: it may have been done."""
+        self.goes_away(self.source, 10, 500)
+        drive(self, self.push(), self.source)
+        self.assertEqual(self.ids, self.target.instances())
+        self.source.client.asked.clear()
+        self.goes_away(self.source, 10, 700)
+        with self.assertRaises(TransientFailure):
+            drive(self, self.push(), self.source)
+
+    def test_progress(self) -> None:
+        """Tries count anew when other buckets have gone well meanwhile; a wrong answer's do not."""
+        network = self.target.pull.network
+        for growth, error, tries in (
+            (1, PeerUnreachable("other", "refused"), 20),
+            (0, PeerUnreachable("other", "refused"), 8),
+            (1, PeerAnswerError("other", "no bucket"), 5),
+        ):
+            asked: list[int] = []
+
+            async def ask(asked: list[int] = asked, error: Exception = error) -> None:
+                asked.append(1)
+                if len(asked) < 20:
+                    raise error
+
+            def progress(asked: list[int] = asked, growth: int = growth) -> int:
+                return growth * len(asked)
+
+            done = Deferred.fromCoroutine(network.insist(ask, progress=progress))
+            done.addErrback(lambda _: None)
+            for _ in range(1000):
+                self.target.clock.advance(1)
+            self.successResultOf(done)
+            self.assertEqual(tries, len(asked))
 
     def test_retries(self) -> None:
         """``MaxHttpRetries``: no further try, or as many as it says."""
