@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from orthanc_tw.core.retrieve import TransferInstance
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import Job, JobContext, TransientFailure
+from orthanc_tw.jobs.kinds.instance_failure import with_instances
 from orthanc_tw.jobs.kinds.modality_store_plan import Place, Resource, read_page
 from orthanc_tw.jobs.kinds.peer_sender import PeerSender
 from orthanc_tw.model.errors import OrthancError
@@ -186,7 +187,8 @@ class PeerStoreJob:
             raise
         except OrthancError as error:
             if not parameters["Permissive"]:
-                raise peer_job_failure(error) from None
+                failure = with_instances(error, [instance.public_id])
+                raise peer_job_failure(failure) from None
             self._context.failed_instances[instance.public_id] = str(error)
 
 

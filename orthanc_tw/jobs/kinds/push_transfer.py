@@ -23,12 +23,14 @@ from orthanc_tw.core.transfers.lookup import TransferLookup
 from orthanc_tw.core.transfers.plan import read_plan, write_plan
 from orthanc_tw.core.transfers.query import TransferQuery
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult, TransientFailure
+from orthanc_tw.jobs.kinds.instance_failure import with_instances
 from orthanc_tw.jobs.kinds.transfer_network import (
     Traffic,
     TransferNetwork,
     transfer_content,
 )
 from orthanc_tw.jobs.sliding_window import SlidingWindow
+from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.peers.body import FileBody
 from orthanc_tw.peers.client import json_of
@@ -215,6 +217,8 @@ class PushTransferJob:
                 body = FileBody(spool.reader, spool.size_bytes)
             path = f"transfers/push/{self._transaction}/{number}"
             await network.insist(lambda: self._ask("PUT", path, body), is_bucket=True)
+        except OrthancError as error:
+            raise with_instances(error, names) from None
         finally:
             spool.discard()
         self._traffic.add(bucket.size_bytes)

@@ -216,9 +216,14 @@ class TransferRoutes:
         if request.method == b"HEAD":
             source.close()
             return b""
-        await self._streamer.send_chunks(
-            request, lambda: self._in_thread(reader.read), reader.close
-        )
+        try:
+            await self._streamer.send_chunks(
+                request, lambda: self._in_thread(reader.read), reader.close
+            )
+        except OrthancError:
+            # An error has not the content that the tag is of.
+            headers.removeHeader(b"etag")
+            raise
         return None
 
     async def get_peers(self, request: Request) -> bytes:

@@ -16,9 +16,10 @@ from orthanc_tw.jobs.interface import JobContext, TransientFailure
 from orthanc_tw.jobs.kinds.modality_store_plan import Resource
 from orthanc_tw.jobs.kinds.peer_sender import PeerSender
 from orthanc_tw.jobs.kinds.peer_store import PeerStoreKind, peer_store_parameters
-from orthanc_tw.model.errors import OrthancError
+from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import ContentType
 from orthanc_tw.peers.body import FileBody
 from orthanc_tw.peers.client import PeerAnswer
 from orthanc_tw.peers.errors import (
@@ -180,6 +181,17 @@ class PeerStoreTests(SynchronousTestCase):
             found = self.failure()
             self.assertEqual(is_transient, isinstance(found, TransientFailure), error)
             self.assertEqual((error.code, "Peer b: x"), (found.code, found.details))
+
+    def test_no_file(self) -> None:
+        """An instance whose file is lost is named."""
+        file = self.server.index.read_now(
+            lambda tx: tx.attachment_of(ResourceType.INSTANCE, self.ids[0], ContentType.DICOM)
+        )
+        assert file is not None
+        self.server.storage.delete([file.uuid])
+        error = self.failure()
+        self.assertIs(ErrorCode.INEXISTENT_FILE, error.code)
+        self.assertIn(self.ids[0], str(error.details))
 
     def test_no_orthanc(self) -> None:
         """A web server that answers 200 to anything has stored nothing."""
