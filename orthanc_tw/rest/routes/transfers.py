@@ -129,7 +129,7 @@ class TransferRoutes:
         )  # fmt: skip
         yield Route(
             "POST", "/transfers/send", self.post_send, "Send resources to a peer, by a job",
-            changes_state=False, spec=json_spec(_SENT, body=_QUERY, statuses=(404,)),
+            changes_state=False, spec=json_spec(_SENT, body=_QUERY, statuses=(404, 500)),
         )  # fmt: skip
         yield Route(
             "POST", "/transfers/lookup", self.post_lookup, "List the instances of resources",
