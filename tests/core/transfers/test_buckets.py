@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -35,6 +35,7 @@ class BucketTests(SynchronousTestCase):
         buckets = list(make_buckets(instances(*[1] * 10), 1000, url_bytes=12))
         self.assertEqual([3, 3, 3, 1], [len(one.chunks) for one in buckets])
 
+    @settings(deadline=None, derandomize=True, database=None)
     @given(st.lists(st.integers(0, 50)), st.integers(1, 30))
     def test_properties(self, sizes: list[int], target: int) -> None:
         """Every byte is in a bucket, once and in order, and the wire's rules are kept."""
