@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from orthanc_tw.core.retrieve import TransferInstance
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import Job, JobContext, TransientFailure
+from orthanc_tw.jobs.kinds.instance_failure import with_instances
 from orthanc_tw.jobs.kinds.peer_sender import PeerSender
 from orthanc_tw.jobs.kinds.sending import Sending, save_resources, saved_resources
 from orthanc_tw.model.errors import OrthancError
@@ -128,13 +129,16 @@ class PeerStoreJob:
 
     async def _send(self, instance: TransferInstance, _: Sequence[TransferInstance]) -> None:
         self._under_way_bytes = 0
-        await self._sender.send(
-            self._peer,
-            instance,
-            self._counted,
-            transcode=self._parameters["Transcode"],
-            compress=self._parameters["Compress"],
-        )
+        try:
+            await self._sender.send(
+                self._peer,
+                instance,
+                self._counted,
+                transcode=self._parameters["Transcode"],
+                compress=self._parameters["Compress"],
+            )
+        except OrthancError as error:
+            raise with_instances(error, [instance.public_id]) from None
 
     def _counted(self, size_bytes: int) -> None:
         self._under_way_bytes = size_bytes

@@ -21,7 +21,9 @@ from orthanc_tw.core.transfers.concatenation import Concatenation, GzipReader, I
 from orthanc_tw.core.transfers.lookup import TransferLookup
 from orthanc_tw.core.transfers.plan import read_plan, write_plan
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult, TransientFailure
+from orthanc_tw.jobs.kinds.instance_failure import with_instances
 from orthanc_tw.jobs.kinds.transfer_job import TransferJob, TransferKind
+from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.peers.body import FileBody
 from orthanc_tw.peers.client import json_of
@@ -184,6 +186,8 @@ class PushTransferJob(TransferJob):
             await self._network.insist(
                 lambda: self._ask("PUT", path, body), progress=self._went_well
             )
+        except OrthancError as error:
+            raise with_instances(error, names) from None
         finally:
             spool.discard()
         return bucket.size_bytes

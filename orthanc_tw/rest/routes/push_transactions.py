@@ -58,17 +58,18 @@ class PushTransactionRoutes:
         one = "/transfers/push/<transaction>"
         yield Route(
             "POST", "/transfers/push", self.post_push, "Begin a push transaction",
-            spec=json_spec(JOB, body=_PUSH),
+            spec=json_spec(JOB, body=_PUSH, statuses=(507,)),
         )  # fmt: skip
         yield Route(
             "PUT", f"{one}/<bucket>", self.put_bucket, "Send a bucket",
             spec=Spec(
-                body={BYTES: BINARY}, body_required=True, content={JSON: OBJECT}, statuses=(409,)
+                body={BYTES: BINARY}, body_required=True, content={JSON: OBJECT},
+                statuses=(409, 507),
             ),
         )  # fmt: skip
         yield Route(
             "POST", f"{one}/commit", self.post_commit, "Store what was sent, all of it or nothing",
-            spec=json_spec(OBJECT, body=OBJECT, body_required=False),
+            spec=json_spec(OBJECT, body=OBJECT, body_required=False, statuses=(507,)),
         )  # fmt: skip
         yield Route(
             "DELETE", one, self.delete_transaction, "Discard a push transaction",

@@ -129,7 +129,7 @@ class TransferRoutes:
         )  # fmt: skip
         yield Route(
             "POST", "/transfers/send", self.post_send, "Send resources to a peer, by a job",
-            changes_state=False, spec=json_spec(_SENT, body=_QUERY, statuses=(404,)),
+            changes_state=False, spec=json_spec(_SENT, body=_QUERY, statuses=(404, 500)),
         )  # fmt: skip
         yield Route(
             "POST", "/transfers/lookup", self.post_lookup, "List the instances of resources",
@@ -216,9 +216,14 @@ class TransferRoutes:
         if request.method == b"HEAD":
             source.close()
             return b""
-        await self._streamer.send_chunks(
-            request, lambda: self._in_thread(reader.read), reader.close
-        )
+        try:
+            await self._streamer.send_chunks(
+                request, lambda: self._in_thread(reader.read), reader.close
+            )
+        except OrthancError:
+            # An error has not the content that the tag is of.
+            headers.removeHeader(b"etag")
+            raise
         return None
 
     async def get_peers(self, request: Request) -> bytes:

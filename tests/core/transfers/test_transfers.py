@@ -13,6 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.interface import Job, TransientFailure
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import ContentType
 from orthanc_tw.peers.peer import OrthancPeer
 from tests.core.transfers.support import Side, announced, drive, query, two_sides
 
@@ -158,6 +160,23 @@ class TransferTests(SynchronousTestCase):
             asked = [method for method, _ in client.asked]
             self.assertEqual(is_final, "DELETE" in asked)
             client.held = None
+
+    def test_no_file(self) -> None:
+        """An instance whose file is lost is named, and its chunk has no tag."""
+        lost = self.ids[1]
+        file = self.source.index.read_now(
+            lambda tx: tx.attachment_of(ResourceType.INSTANCE, lost, ContentType.DICOM)
+        )
+        assert file is not None
+        self.source.storage.delete([file.uuid])
+        for compression in ("none", "gzip"):
+            with self.assertRaises(OrthancError) as caught:
+                self.push(compression=compression)
+            self.assertIs(ErrorCode.INEXISTENT_FILE, caught.exception.code)
+            self.assertIn(lost, str(caught.exception.details))
+        answer = self.source.site.ask("GET", f"/transfers/chunks/{lost}")
+        self.assertEqual((404, False), (answer.status, "etag" in answer.headers))
+        self.assertEqual([], self.target.instances())
 
     def discard(self, transaction: str) -> Deferred[None]:
         return Deferred.fromCoroutine(self.target.transactions.discard(transaction))

@@ -11,7 +11,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from orthanc_tw.jobs.interface import TransientFailure
-from orthanc_tw.model.errors import OrthancError
+from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.levels import ResourceType
+from orthanc_tw.model.registries import ContentType
 from orthanc_tw.peers.errors import (
     PeerAnswerError,
     PeerError,
@@ -114,6 +116,17 @@ class PeerStoreTests(PeerStoreCase):
             found = self.failure()
             self.assertEqual(is_transient, isinstance(found, TransientFailure), error)
             self.assertEqual((error.code, "Peer b: x"), (found.code, found.details))
+
+    def test_no_file(self) -> None:
+        """An instance whose file is lost is named."""
+        file = self.server.index.read_now(
+            lambda tx: tx.attachment_of(ResourceType.INSTANCE, self.ids[0], ContentType.DICOM)
+        )
+        assert file is not None
+        self.server.storage.delete([file.uuid])
+        error = self.failure()
+        self.assertIs(ErrorCode.INEXISTENT_FILE, error.code)
+        self.assertIn(self.ids[0], str(error.details))
 
     def test_no_orthanc(self) -> None:
         """A web server that answers 200 to anything has stored nothing."""
