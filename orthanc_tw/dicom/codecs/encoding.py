@@ -87,11 +87,6 @@ def encoding_of(syntax: str, pixel_format: PixelFormat) -> Encoding | None:
     return encoding
 
 
-def can_encode(syntax: str, pixel_format: PixelFormat) -> bool:
-    """Whether frames of that format can be written in that syntax."""
-    return encoding_of(syntax, pixel_format) is not None
-
-
 def encode_frame(
     samples: numpy.ndarray[Any, Any], syntax: str, pixel_format: PixelFormat, quality: int
 ) -> tuple[bytes, PixelFormat]:
