@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 
 from orthanc_tw.core.content import Content, View
+from orthanc_tw.core.metadata_text import shown
 from orthanc_tw.core.names import Names
 from orthanc_tw.dicom.main_tag_json import format_main_tags
 from orthanc_tw.dicom.tags import UserDictionary
@@ -88,7 +89,7 @@ class ResourceJson:
             answer["Status"] = _status(record)
         if self._has_metadata:
             answer["Metadata"] = {
-                self._names.label(number): item.value
+                self._names.label(number): shown(item.value)
                 for number, item in sorted(record.metadata.items())
             }
         if self._has_attachments:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from orthanc_tw.core.metadata_text import bytes_of
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 
 
@@ -17,8 +18,8 @@ class Revision:
 
     @classmethod
     def of_text(cls, number: int, value: str) -> Revision:
-        """Revision of a metadata value."""
-        digest = hashlib.md5(value.encode("utf-8"), usedforsecurity=False)
+        """Revision of a metadata value, as the index keeps it."""
+        digest = hashlib.md5(bytes_of(value), usedforsecurity=False)
         return cls(number, digest.hexdigest())
 
 

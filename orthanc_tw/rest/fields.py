@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -10,6 +9,7 @@ from typing import TypeVar
 from twisted.web.server import Request
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.json_reading import read_json
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.rest.http import read_body
 
@@ -26,10 +26,10 @@ def object_request(request: Request) -> Mapping[str, JsonValue]:
     """
     data = read_body(request)
     try:
-        value = json.loads(data)
+        value = read_json(data)
     except (ValueError, RecursionError):
         try:
-            value = json.loads(_LENIENT.sub(lambda found: found[1] or b"", data))
+            value = read_json(_LENIENT.sub(lambda found: found[1] or b"", data))
         except (ValueError, RecursionError):
             value = None
     if not isinstance(value, dict):

@@ -10,7 +10,6 @@ or None if it has written its answer itself and finished the request.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -19,6 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.web.server import Request
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.json_reading import read_json
 from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.rest.json_text import pretty
 from orthanc_tw.rest.spec import Spec
@@ -92,7 +92,7 @@ def json_request(request: Request) -> JsonValue:
     :raises OrthancError: BAD_FILE_FORMAT if it is none
     """
     try:
-        return cast(JsonValue, json.loads(read_body(request)))
+        return cast(JsonValue, read_json(read_body(request)))
     except (ValueError, RecursionError):
         raise OrthancError(ErrorCode.BAD_FILE_FORMAT) from None
 

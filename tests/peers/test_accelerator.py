@@ -131,7 +131,7 @@ class AcceleratorTests(unittest.TestCase):
         """A peer takes buckets, at once and in pieces."""
         self.upload()
         for compression in ("gzip", "none"):
-            for target in (1000, 64 * 1024, 10**9):
+            for target in (10_000, 64 * 1024, 10**9):
                 found = pull(self.url, self.resources * 2, compression, target=target)
                 self.assertEqual(self.files, found)
         answer = ask(self.url, "POST", "/transfers/lookup", [{"Level": "Study", "ID": UNKNOWN}])
@@ -222,11 +222,10 @@ class AcceleratorTests(unittest.TestCase):
             ("lookup", _replies(404), 9, "no transfers accelerator"),
             ("lookup", _replies(401), 29, "user name or password"),
             ("lookup", _replies(403), 29, "does not allow"),
+            ("lookup", _replies(507), 19, "Peer peer: it has no room"),
             ("lookup", _replies(307, Location="http://127.0.0.1:1/"), 9, "redirections"),
             ("lookup", _replies(500, {"Details": f"no {PASSWORD}"}), 9, "(no ***)"),
             ("chunks", _replies(200, b"no gzip"), 9, "not valid gzip"),
-            ("chunks", _replies(200, gzip.compress(b"short")), 9, "must have"),
-            ("chunks", _replies(200, bytes(10**6)), 9, "more than was asked for"),
             ("chunks", _replies(200, gzip.compress(bytes(10**7))), 9, "must have"),
             ("chunks", _replies(404), 9, "404"),
         ):
@@ -235,20 +234,20 @@ class AcceleratorTests(unittest.TestCase):
             self.peer.mend()
             self.assertEqual(("Failure", code), (job["State"], job["ErrorCode"]), job)
             self.assertIn(reason, job["ErrorDetails"])
-            self.assertTrue("Peer peer: " in job["ErrorDetails"] or code == 19, job)
+            self.assertIn("Peer peer: ", job["ErrorDetails"])
             self.assertEqual([], self.server.json("GET", "/instances"))
 
     def test_pull_goes_on(self) -> None:
         """What is wrong, lost or cut off once is fetched again."""
         for action in (
-            _replies(503),
+            _replies(500),
+            _replies(200, b"no gzip"),
             lambda handler: handler.truncate(b"cut off", 1000),
             lambda handler: handler.silence(),
         ):
             self.peer.fault("GET", "chunks", action, 1)
-            self.assertEqual("Success", self.transfer("pull")["State"])
-            self.assert_here(self.files)
-            self.empty()
+        self.assertEqual("Success", self.transfer("pull")["State"])
+        self.assert_here(self.files)
 
     def test_nothing(self) -> None:
         """A study without instances is a transfer of nothing; one that is not there is none."""
@@ -283,7 +282,7 @@ class AcceleratorTests(unittest.TestCase):
         """What fails once is sent again, in a new transaction if the first was lost."""
         self.upload()
         for path, action in (
-            ("/0$", _replies(503)),
+            ("/0$", _replies(500)),
             ("/0$", _replies(404)),
         ):
             self.peer.fault("PUT", path, action, 1)

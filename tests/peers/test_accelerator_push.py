@@ -87,6 +87,24 @@ class PushedTests(unittest.TestCase):
         for public_id in self.ids:
             self.ask("DELETE", f"/instances/{public_id}")
 
+    def test_pieces(self) -> None:
+        """A bucket may begin amid one instance, and end amid another."""
+        first, second = self.files
+        size = len(first)
+        pieces = [(0, 0, 9000), (0, 9000, size), (1, 0, 100), (1, 100, size)]
+
+        def chunk(number: int, start: int, end: int) -> dict[str, str]:
+            return {"ID": self.ids[number], "Offset": str(start), "Size": str(end - start)}
+
+        head, tail, start, rest = (chunk(*piece) for piece in pieces)
+        path = self.begin(Buckets=[[head], [tail, start], [rest]]).json()["Path"]
+        for number, body in enumerate((first[:9000], first[9000:] + second[:100], second[100:])):
+            self.assertEqual(200, self.ask("PUT", f"{path}/{number}", body).status)
+        self.assertEqual(200, self.ask("POST", f"{path}/commit", b"").status)
+        for public_id, file in zip(self.ids, self.files, strict=True):
+            self.assertEqual(file, self.ask("GET", f"/instances/{public_id}/file").body)
+            self.ask("DELETE", f"/instances/{public_id}")
+
     def test_gzip(self) -> None:
         """What is no gzip, is cut off, or inflates to something else is refused."""
         path = self.begin(Compression="gzip").json()["Path"]
@@ -96,7 +114,7 @@ class PushedTests(unittest.TestCase):
             good[:-20],
             good[:-8] + bytes(8),
             good + b"more",
-            gzip.compress(bytes(10**8)),
+            gzip.compress(bytes(10**7)),
         ):
             self.refused(400, self.ask("PUT", f"{path}/0", body), "bucket")
         self.assertEqual(200, self.ask("PUT", f"{path}/0", good).status)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.json_reading import read_json
 from orthanc_tw.storage.interface import Spool
 
 _PIECE_BYTES = 256 * 1024
@@ -108,7 +109,7 @@ class LargeJson:
         except UnicodeDecodeError:
             text = self._text.decode("latin-1")  # as PowerShell sends it
         try:
-            return json.loads(text, parse_constant=constant, strict=False)
+            return read_json(text, parse_constant=constant, strict=False)
         except (ValueError, RecursionError):
             raise OrthancError(ErrorCode.BAD_REQUEST) from None
 

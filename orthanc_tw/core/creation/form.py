@@ -6,7 +6,6 @@ A field for each member of the JSON body: ``Tags`` is JSON, flags are ``true`` o
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 from orthanc_tw.core.archive_reader import ArchiveLimits, FormPart, form_parts
 from orthanc_tw.core.creation.data_uris import DataUri
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.json_reading import read_json
 from orthanc_tw.storage.interface import Spool
 
 _FLAGS = ("Force", "InterpretBinaryTags", "Encapsulate")
@@ -88,6 +88,6 @@ def _text(part: FormPart) -> str:
 
 def _json(part: FormPart) -> Any:
     try:
-        return json.loads(_text(part))
+        return read_json(_text(part))
     except (ValueError, RecursionError):
         raise OrthancError(ErrorCode.BAD_REQUEST, f'Field "{part.name}" is not JSON') from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -72,11 +72,10 @@ class TransferLookup:
 
         :raises OrthancError: UNKNOWN_RESOURCE
         """
-        found = await self._index.read(lambda tx: _files(tx, resources))
-        instances = []
-        for public_id, file in found.items():
-            md5 = file.md5 or await self._in_thread(self._md5, file)
-            instances.append(TransferInstance(public_id, file.size_bytes, md5))
+        instances, unknown = await self._index.read(lambda tx: _instances(tx, resources))
+        for number, file in unknown.items():
+            md5 = await self._in_thread(self._md5, file)
+            instances[number] = replace(instances[number], md5=md5)
         return instances
 
     async def check(self, resources: Sequence[TransferResource]) -> None:
@@ -108,6 +107,18 @@ def _files(tx: ReadTransaction, resources: Sequence[TransferResource]) -> dict[s
         for instance in transfer_instances(tx, _row(tx, resource)):
             found[instance.public_id] = instance.file
     return found
+
+
+def _instances(
+    tx: ReadTransaction, resources: Sequence[TransferResource]
+) -> tuple[list[TransferInstance], dict[int, Attachment]]:
+    """The instances, and those whose MD5 is not known, by number. There may be many: no work
+    for the reactor thread.
+    """
+    files = _files(tx, resources)
+    instances = [TransferInstance(one, file.size_bytes, file.md5) for one, file in files.items()]
+    unknown = {number: file for number, file in enumerate(files.values()) if not file.md5}
+    return instances, unknown
 
 
 def _row(tx: ReadTransaction, resource: TransferResource) -> ResourceRow:

@@ -126,6 +126,10 @@ class Reception:
         """Numbers of the buckets that are not there."""
         return [number for number in range(len(self.buckets)) if number not in self._done]
 
+    def has(self, number: int) -> bool:
+        """Whether a bucket is there. Any thread; does not block."""
+        return number in self._done
+
     def write(self, number: int, body: BinaryIO, *, compressed: bool) -> int:
         """Write a bucket; a second time does no harm. Returns its size in bytes.
 
@@ -187,9 +191,10 @@ class Reception:
             return
         # ext4 takes all that there is before it says that it is not enough.
         disk = os.statvfs(self.folder)
-        if self.size_bytes > disk.f_bavail * disk.f_frsize:
+        # Some network file systems do not know how large they are.
+        if disk.f_blocks and self.size_bytes > disk.f_bavail * disk.f_frsize:
             raise OrthancError(
-                ErrorCode.FULL_STORAGE, f"There is no space for the {self.size_bytes} bytes of it"
+                ErrorCode.FULL_STORAGE, f"there is no space for the {self.size_bytes} bytes of it"
             )
         os.posix_fallocate(self._data, 0, self.size_bytes)
 

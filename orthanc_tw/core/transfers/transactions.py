@@ -116,13 +116,15 @@ class PushTransactions:
         """Receive a bucket; it is durable then. A second time does no harm.
 
         :raises OrthancError: UNKNOWN_RESOURCE, NETWORK_PROTOCOL, FULL_STORAGE,
-            BAD_SEQUENCE_OF_CALLS (409) while it is being committed
+            BAD_SEQUENCE_OF_CALLS (409) while it is being committed without this bucket
         """
         await self._ready()
         if identifier in self._committed:
             return
         transaction = self._require(identifier)
         if transaction.commit is not None:
+            if transaction.reception.has(number):
+                return  # its sender was killed before it had noted this
             raise OrthancError(
                 ErrorCode.BAD_SEQUENCE_OF_CALLS,
                 "The transaction is being committed",
@@ -320,9 +322,13 @@ def _settle(reception: Reception) -> None:
     """Leave nothing but the fact."""
     write_durably(os.path.join(reception.folder, _COMMITTED), b"")
     reception.close()
-    for name in os.listdir(reception.folder):
+    _remove_others(reception.folder, os.listdir(reception.folder))
+
+
+def _remove_others(folder: str, names: Sequence[str]) -> None:
+    for name in names:
         if name != _COMMITTED:
-            os.unlink(os.path.join(reception.folder, name))
+            _unlink(os.path.join(folder, name))
 
 
 def _load(folder: str) -> list[tuple[str, str, Reception | None, bool]]:
@@ -336,6 +342,8 @@ def _load(folder: str) -> list[tuple[str, str, Reception | None, bool]]:
         path = os.path.join(folder, name)
         files = os.listdir(path)
         if _COMMITTED in files:
+            # A server that was killed may have left them.
+            _remove_others(path, files)
             entry: tuple[str, str, Reception | None, bool] = (name, _COMMITTED, None, False)
         else:
             try:

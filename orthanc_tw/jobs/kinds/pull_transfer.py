@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin
 from orthanc_tw.core.transfers.buckets import (
@@ -32,8 +33,8 @@ from orthanc_tw.storage.interface import Storage
 from orthanc_tw.storage.spool import MEMORY_BYTES, FileSpool
 
 PULL_TRANSFER = "PullTransfer"
-#: Of a list of instances: about 150 bytes each.
-_MAXIMUM_LOOKUP_BYTES = 256 * 1024 * 1024
+#: About 400,000 instances: as many as a push may announce to this server.
+_LOOKUP_BYTES = 64 * 1024 * 1024
 #: What gzip may add to bytes that cannot be compressed, at most and by far.
 _GZIP_SLACK = 64 * 1024
 
@@ -71,6 +72,10 @@ class PullTransferJob(TransferJob):
 
     def steps(self) -> Iterator[Deferred[Any]]:
         """Look up; fetch buckets; check, and fetch once more what is wrong; store."""
+        for step in self._steps():
+            yield step.addErrback(self._full)
+
+    def _steps(self) -> Iterator[Deferred[Any]]:
         yield Deferred.fromCoroutine(self._begin())
         reception = self._reception
         assert reception is not None
@@ -110,6 +115,18 @@ class PullTransferJob(TransferJob):
     def _moved_bytes(self) -> int:
         return 0 if self._reception is None else self._reception.received_bytes
 
+    def _full(self, failure: Failure) -> None:
+        error = failure.value
+        if isinstance(error, PeerError) or not isinstance(error, OrthancError):
+            failure.raiseException()
+        elif error.code is ErrorCode.FULL_STORAGE:
+            reason = error.details or "there is no space left"
+            raise OrthancError(
+                error.code, f"Peer {self._query.peer}: this server cannot take it all: {reason}"
+            ) from None
+        else:
+            raise error
+
     async def _begin(self) -> StepResult:
         folder = self._context.folder
         if self._is_begun:
@@ -125,7 +142,7 @@ class PullTransferJob(TransferJob):
                 "transfers/lookup",
                 body=body,
                 headers={"Content-Type": "application/json"},
-                maximum_bytes=_MAXIMUM_LOOKUP_BYTES,
+                maximum_bytes=_LOOKUP_BYTES,
             ),
             is_opening=True,
         )
@@ -152,7 +169,7 @@ class PullTransferJob(TransferJob):
         return CHECKPOINT
 
     async def _bucket(self, reception: Reception, number: int) -> int:
-        await self._network.insist(lambda: self._download(reception, number))
+        await self._network.insist(lambda: self._download(reception, number), is_bucket=True)
         return reception.buckets[number].size_bytes
 
     async def _download(self, reception: Reception, number: int) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 from urllib.parse import quote
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 
 from orthanc_tw.core.transfers.buckets import Bucket, TransferInstance, make_buckets
@@ -165,6 +165,8 @@ class PushTransferJob(TransferJob):
             range(self._low, len(self._plan[1])), self._bucket, self._sent, lambda: self._is_lost
         ):
             yield Deferred.fromCoroutine(self._ended_well(step))
+        # The end is not to be forgotten: the peer may not know any more what it has committed.
+        yield succeed(CHECKPOINT)
 
     async def _bucket(self, number: int) -> int:
         instances, buckets = self._plan
@@ -179,7 +181,7 @@ class PushTransferJob(TransferJob):
                 await self._context.in_thread(_deflate, opened, spool)
                 body = FileBody(spool.reader, spool.size_bytes)
             path = f"transfers/push/{self._transaction}/{number}"
-            await self._network.insist(lambda: self._ask("PUT", path, body))
+            await self._network.insist(lambda: self._ask("PUT", path, body), is_bucket=True)
         finally:
             spool.discard()
         return bucket.size_bytes

@@ -13,7 +13,7 @@ from orthanc_tw.jobs.interface import TransientFailure
 from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.peers.client import PeerClient
-from orthanc_tw.peers.errors import PeerError, PeerStatusError
+from orthanc_tw.peers.errors import PeerAnswerError, PeerError, PeerFull, PeerStatusError
 from orthanc_tw.peers.peer import OrthancPeer
 
 T = TypeVar("T")
@@ -27,15 +27,15 @@ class TransferJobSettings:
     :ivar bucket_bytes: ``BucketSize``
     :ivar retries: of one request, beside the first try (``MaxHttpRetries``). With these delays
         seven outlast a peer that is down for 45 seconds, whatever the jitter
-    :ivar opening_retries: of the first request of a transfer, at most: a peer that cannot be
-        reached then is rather a mistake, which its user waits to hear of
+    :ivar doubtful_retries: at most, of what is rather a mistake, which its user waits to hear of:
+        a peer that cannot be reached at the beginning, or does not answer a bucket as it should
     :ivar commit_timeout_s: how long a peer may be silent while it commits (``PeerCommitTimeout``)
     """
 
     threads: int = 4
     bucket_bytes: int = 4096 * 1024
     retries: int = 7
-    opening_retries: int = 4
+    doubtful_retries: int = 4
     commit_timeout_s: float = 600
     initial_delay_s: float = 1.0
     maximum_delay_s: float = 30.0
@@ -61,6 +61,7 @@ class TransferNetwork:
         self.clock = clock
         self._peer_named = peer_named
         self._random = random
+        self._doubtful_retries = min(settings.retries, settings.doubtful_retries)
         self._delays = RetryPolicy(
             initial_delay_s=settings.initial_delay_s, maximum_delay_s=settings.maximum_delay_s
         )
@@ -72,27 +73,43 @@ class TransferNetwork:
         """
         return self._peer_named(name)
 
-    async def insist(self, ask: Callable[[], Awaitable[T]], *, is_opening: bool = False) -> T:
+    async def insist(
+        self,
+        ask: Callable[[], Awaitable[T]],
+        *,
+        is_opening: bool = False,
+        is_bucket: bool = False,
+    ) -> T:
         """Ask until there is an answer, or a failure that will not pass, or enough was tried.
 
         :param is_opening: whether nothing of the transfer is there yet
+        :param is_bucket: one of many requests alike: if the others go well, an answer that is not
+            understood, or any error of the peer's, is worth another try
         :raises OrthancError: the failure
         :raises TransientFailure: the last failure: the job may be tried again later
         """
         attempts = 0
-        retries = self.settings.retries
-        if is_opening:
-            retries = min(retries, self.settings.opening_retries)
         while True:
             try:
                 return await ask()
             except PeerError as error:
                 attempts += 1
-                if not error.is_transient:
+                if not (error.is_transient or (is_bucket and _may_pass(error))):
                     raise accelerated(error) from None
-                if attempts > retries:
+                is_doubtful = is_opening or not error.is_transient
+                if attempts > (self._doubtful_retries if is_doubtful else self.settings.retries):
+                    if not error.is_transient:
+                        raise
                     raise TransientFailure(error.code, error.details) from None
             await deferLater(self.clock, self._delays.delay_s(attempts, self._random()))
+
+
+def _may_pass(error: PeerError) -> bool:
+    if isinstance(error, PeerFull):
+        return False
+    if isinstance(error, PeerStatusError):
+        return error.status >= 500
+    return isinstance(error, PeerAnswerError)
 
 
 def accelerated(error: PeerError) -> OrthancError:

@@ -7,14 +7,15 @@ from collections.abc import Iterable
 from twisted.web.server import Request
 
 from orthanc_tw.core.metadata import Metadata
+from orthanc_tw.core.metadata_text import bytes_of, shown, text_of
 from orthanc_tw.core.names import Names
 from orthanc_tw.core.revisions import Revision
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest import spec_parts as parts
-from orthanc_tw.rest.answers import empty_text, text_request
+from orthanc_tw.rest.answers import empty_text
 from orthanc_tw.rest.errors import bare
-from orthanc_tw.rest.http import Route, has_argument, json_body, text_body
+from orthanc_tw.rest.http import Route, has_argument, json_body, read_body
 from orthanc_tw.rest.level_routes import level_routes
 from orthanc_tw.rest.revisions import if_match, is_not_modified, set_etag
 from orthanc_tw.rest.spec import FLAG, STRING, described, json_spec, text_spec
@@ -58,7 +59,7 @@ class MetadataRoutes:
         numeric = has_argument(request, "numeric")
         if has_argument(request, "expand"):
             values: JsonObject = {
-                str(number) if numeric else self._names.label(number): item.value
+                str(number) if numeric else self._names.label(number): shown(item.value)
                 for number, item in metadata
             }
             return json_body(request, values)
@@ -76,13 +77,14 @@ class MetadataRoutes:
         set_etag(request, revision)
         if is_not_modified(request, revision):
             return bare(request, 304)
-        return text_body(request, item.value)
+        request.setHeader(b"content-type", b"text/plain")
+        return bytes_of(item.value)
 
     async def put(self, level: ResourceType, request: Request, public_id: str, name: str) -> bytes:
         """Set a user metadata to the body."""
         number = user_number(self._names, name)
         expected = if_match(request, required=False)
-        value = text_request(request)
+        value = text_of(read_body(request))
         set_etag(request, await self._metadata.put(level, public_id, number, value, expected))
         return empty_text(request)
 

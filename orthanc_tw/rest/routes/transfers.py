@@ -188,7 +188,7 @@ class TransferRoutes:
         """The instances of resources, with size and MD5."""
         instances = await self._lookup.instances(parse_resources(json_request(request)))
         request.setHeader(b"content-type", JSON_TYPE)
-        text: bytes = await self._in_thread(_found, instances, self._originator)
+        text: bytes = await self._in_thread(_described, instances, self._originator)
         return text
 
     async def get_chunks(self, request: Request, public_ids: str) -> bytes | None:
@@ -250,7 +250,7 @@ class TransferRoutes:
         return submitted_body(request, await self._engine.submit(job))
 
 
-def _found(instances: Sequence[TransferInstance], originator: str) -> bytes:
+def _described(instances: Sequence[TransferInstance], originator: str) -> bytes:
     total = sum(one.size_bytes for one in instances)
     value: JsonValue = {
         "Instances": [one.to_json() for one in instances],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -54,11 +55,16 @@ class OptionTests(SynchronousTestCase):
         location = {"StorageDirectory": str(folder)}
         settings.add({"Transfers": options, **location}, Source("test", folder))
         side: Any = self.source
-        transfers = make_transfers(
-            check(settings, folder),
-            side.clock, side.index, side.storage, side.store, side.client,
-            PeerRegistry({}), maybeDeferred, Metrics(side.clock),
-        )  # fmt: skip
+        base: Any = SimpleNamespace(
+            configuration=check(settings, folder),
+            reactor=side.clock,
+            index=side.index,
+            storage=side.storage,
+            in_thread=maybeDeferred,
+            deleter=lambda index: None,
+            metrics=Metrics(side.clock),
+        )
+        transfers = make_transfers(base, side.store, side.client, PeerRegistry({}))
         for kind in transfers.kinds:
             network: TransferNetwork = kind.network  # type: ignore[attr-defined]
             expected = TransferJobSettings(3, 5 * 1024, 6, commit_timeout_s=9)

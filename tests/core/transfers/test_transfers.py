@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
@@ -171,8 +172,53 @@ class TransferTests(SynchronousTestCase):
         self.assertEqual(200, self.target.site.ask("POST", f"/{path}", b"{}").status)
         self.assertEqual(self.ids, self.target.instances())
 
+    def test_bucket_again(self) -> None:
+        """A sender that was killed, and sends a bucket again that is being committed, is content.
+
+        It would fail otherwise, with all instances stored.
+        """
+        path = self.announce().json()["Path"]
+        files = [self.source.server.ask("GET", f"/instances/{one}/file").body for one in self.ids]
+        by_size = {len(file): file for file in files}
+        for number, size in enumerate(self.announced_sizes()):
+            content = by_size[size]
+            self.assertEqual(200, self.target.site.ask("PUT", f"{path}/{number}", content).status)
+        held: Deferred[None] = Deferred()
+        store: Any = self.target.store.store
+
+        async def slowly(*args: Any) -> Any:
+            await held
+            return await store(*args)
+
+        self.patch(self.target.store, "store", slowly)
+        transaction = path.rpartition("/")[2]
+        committing = Deferred.fromCoroutine(self.target.transactions.commit(transaction))
+        self.assertEqual(200, self.target.site.ask("PUT", f"{path}/2", b"anything").status)
+        self.assertEqual(409, self.target.site.ask("DELETE", path).status)
+        self.assertNoResult(committing)
+        held.callback(None)
+        self.successResultOf(committing)
+        self.assertEqual(self.ids, self.target.instances())
+
+    def announced_sizes(self) -> list[int]:
+        resources = json.dumps(self.query()["Resources"]).encode()
+        answer = self.source.site.ask("POST", "/transfers/lookup", resources).json()
+        return [int(one["Size"]) for one in answer["Instances"]]
+
     def announce(self, **fields: Any) -> Any:
         return announced(self.source, self.target, **fields)
+
+    def test_killed_amid_the_end(self) -> None:
+        """What a server that was killed has left of a transfer that was stored is removed."""
+        self.push()
+        (name,) = os.listdir(f"{self.target.folder}/transfers")
+        folder = f"{self.target.folder}/transfers/{name}"
+        for left in ("instances.data", "committing"):
+            with open(f"{folder}/{left}", "wb"):
+                pass
+        self.target.transactions = self.target.new_transactions()
+        self.successResultOf(self.target.transactions.start())
+        self.assertEqual(["committed"], os.listdir(folder))
 
     def test_incomplete(self) -> None:
         """Nothing is stored of a transaction that is not whole."""
