@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from orthanc_tw.dicom.codecs.pixel_format import PixelFormat
@@ -166,14 +166,13 @@ def _encode_with_pydicom(
         samples,
         index=None,
         encoding_plugin=encoding.encoder,
-        rows=pixel_format.rows,
-        columns=pixel_format.columns,
-        samples_per_pixel=pixel_format.samples_per_pixel,
-        bits_allocated=pixel_format.bits_allocated,
-        bits_stored=pixel_format.bits_stored,
-        pixel_representation=pixel_format.pixel_representation,
-        photometric_interpretation=described.photometric_interpretation,
-        planar_configuration=0,
+        **asdict(
+            replace(
+                pixel_format,
+                photometric_interpretation=described.photometric_interpretation,
+                planar_configuration=0,
+            )
+        ),
         number_of_frames=1,
         **options,
     )
