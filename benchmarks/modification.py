@@ -5,18 +5,14 @@ Instances a second of a synchronous job, and how long ``GET /system`` takes mean
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import tempfile
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 from benchmarks.client import Connection
 from benchmarks.data import make_series
-from benchmarks.servers import Server, start_ours, start_reference
-from benchmarks.workloads import Bench, Scale
+from benchmarks.servers import Server
+from benchmarks.side_by_side import for_each_server, study_parser, upload_study
 
 #: Seconds between two requests of who looks at the server meanwhile.
 PAUSE_S = 0.005
@@ -57,34 +53,19 @@ def anonymize(port: int, study: str, instances: int) -> tuple[float, float]:
 
 def main() -> None:
     """Print both figures of each server, the median of the rounds."""
-    parser = argparse.ArgumentParser(prog="benchmarks.modification", description=__doc__)
-    parser.add_argument("--instances", type=int, default=250)
-    parser.add_argument("--pixels", type=int, default=512, help="rows and columns of a slice")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path, help="where the servers keep their data")
-    options = parser.parse_args()
+    options = study_parser("modification", __doc__, instances=250, rounds=3).parse_args()
     samples = make_series(STUDY, options.instances, options.pixels)
-    starts: list[Callable[[Path], Server | None]] = [start_ours, start_reference]
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        for number, start in enumerate(starts):
-            server = start(Path(folder) / str(number))
-            if server is None:
-                continue
-            try:
-                bench = Bench(server, Scale())
-                bench.upload(samples, 4)
-                bench.learn()
-                (study,) = bench.studies
-                rounds = [
-                    anonymize(server.port, study, len(samples)) for _ in range(options.rounds)
-                ]
-            finally:
-                server.stop()
-            speed, latency = (statistics.median(values) for values in zip(*rounds, strict=True))
-            print(
-                f"{server.name:12} {speed:8.1f} instances/s, "
-                f"GET /system meanwhile {latency:6.1f} ms (99th percentile)"
-            )
+
+    def measure(server: Server) -> None:
+        study = upload_study(server, samples)
+        rounds = [anonymize(server.port, study, len(samples)) for _ in range(options.rounds)]
+        speed, latency = (statistics.median(values) for values in zip(*rounds, strict=True))
+        print(
+            f"{server.name:12} {speed:8.1f} instances/s, "
+            f"GET /system meanwhile {latency:6.1f} ms (99th percentile)"
+        )
+
+    for_each_server(options.folder, measure)
 
 
 if __name__ == "__main__":

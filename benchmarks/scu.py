@@ -13,11 +13,11 @@ from twisted.internet.task import react
 
 from orthanc_tw.app.threads import Mailbox, Threads
 from orthanc_tw.dicom.meta_header import read_meta_header
+from orthanc_tw.net.associations import Proposal
 from orthanc_tw.net.dispatcher import Host
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.scu.connect import connector
 from orthanc_tw.net.scu.pool import Associations, PoolSettings
-from orthanc_tw.net.scu.proposals import storage_proposals
 from orthanc_tw.net.slots import Slots
 from orthanc_tw.net.tracing import Trace
 from orthanc_tw.net.values import InstanceFile
@@ -55,7 +55,8 @@ async def send(reactor: Any, port: int, files: list[InstanceFile]) -> float:
         clock=reactor,
         traces=lambda: Trace.OFF,
     )
-    proposals = storage_proposals((file.sop_class_uid, file.transfer_syntax) for file in files)
+    contents = dict.fromkeys((file.sop_class_uid, file.transfer_syntax) for file in files)
+    proposals = [Proposal(sop_class, (syntax,)) for sop_class, syntax in contents]
     association = await pool.acquire(RemoteModality("ANY-SCP", "127.0.0.1", port), proposals)
     started = time.perf_counter()
     for file in files:

@@ -6,20 +6,17 @@ Orthanc has no encoder for JPEG 2000, and its GDCM plugin (1.5) ends it amid the
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import statistics
-import tempfile
 import time
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.client import Connection
 from benchmarks.data import Sample, make_series
-from benchmarks.servers import Server, start_ours, start_reference
-from benchmarks.workloads import Bench, Scale
+from benchmarks.servers import Server
+from benchmarks.side_by_side import all_servers, study_parser, upload_study
 from orthanc_tw.dicom.meta_header import read_meta_header
 
 STUDY = 995_000
@@ -50,33 +47,15 @@ def transcode(port: int, study: str, syntax: str, instances: int) -> float | Non
 
 def main() -> None:
     """Print slices a second of each server and syntax, the median of the rounds."""
-    parser = argparse.ArgumentParser(prog="benchmarks.transcoding", description=__doc__)
-    parser.add_argument("--instances", type=int, default=250)
-    parser.add_argument("--pixels", type=int, default=512, help="rows and columns of a slice")
-    parser.add_argument("--rounds", type=int, default=2)
-    options = parser.parse_args()
+    options = study_parser("transcoding", __doc__, instances=250, rounds=2).parse_args()
     samples = make_series(STUDY, options.instances, options.pixels)
-    with tempfile.TemporaryDirectory() as folder:
-        servers = [
-            start_ours(Path(folder) / "ours"),
-            start_reference(Path(folder) / "reference"),
-        ]
-        try:
-            measure([server for server in servers if server], samples, options.rounds)
-        finally:
-            for server in servers:
-                if server is not None:
-                    server.stop()
+    with all_servers(options.folder) as servers:
+        measure(servers, samples, options.rounds)
 
 
 def measure(servers: list[Server], samples: Sequence[Sample], rounds: int) -> None:
     """Both servers one after the other, syntax by syntax."""
-    studies = {}
-    for server in servers:
-        bench = Bench(server, Scale())
-        bench.upload(samples, 4)
-        bench.learn()
-        (studies[server.name],) = bench.studies
+    studies = {server.name: upload_study(server, samples) for server in servers}
     for name, syntax in SYNTAXES.items():
         rates: dict[str, float] = {}
         for server in servers:

@@ -60,14 +60,30 @@ def versions(option: str, minimum: int, default: int) -> dict[str, Any]:
     return {"raiseMinimumTo": version}
 
 
-def ciphers(names: tuple[str, ...]) -> dict[str, Any]:
-    """Arguments of `CertificateOptions` for the ciphers; empty: the library's choice."""
+def certificate_options(
+    own: tuple[Any, Any, list[Any]], ciphers_option: str, ciphers: tuple[str, ...], **options: Any
+) -> Any:
+    """The contexts of an end that has a certificate.
+
+    :param own: as `identity` returns it
+    :param ciphers: empty: the library's choice
+    :param options: of `CertificateOptions`, see `versions` and `trust_root`
+    :raises ValueError: with one line that names the option of the ciphers
+    """
     from twisted.internet import ssl
 
-    if not names:
-        return {}
-    text = ":".join(names)
-    return {"acceptableCiphers": ssl.AcceptableCiphers.fromOpenSSLCipherString(text)}
+    if ciphers:
+        text = ":".join(ciphers)
+        options["acceptableCiphers"] = ssl.AcceptableCiphers.fromOpenSSLCipherString(text)
+    key, certificate, chain = own
+    try:
+        return ssl.CertificateOptions(
+            privateKey=key, certificate=certificate, extraCertChain=chain, **options
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"{ciphers_option}: OpenSSL knows none of them: {', '.join(ciphers)}"
+        ) from error
 
 
 def trust_root(option: str, path: str) -> Any:

@@ -61,11 +61,6 @@ class Configuration:
         value: bool | None = self._get(name, BOOLEAN)
         return value
 
-    def optional_integer(self, name: str) -> int | None:
-        """Value of an integer option, None if it is not set and has no default."""
-        value: int | None = self._get(name, INTEGER)
-        return value
-
     def optional_text(self, name: str) -> str | None:
         """Value of a string option, None if it is not set and has no default."""
         value: str | None = self._get(name, STRING)

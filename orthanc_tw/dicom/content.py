@@ -40,11 +40,6 @@ class ContentValue:
     swapped_bytes: int = 1
     content_type: str = OCTET_STREAM
 
-    @property
-    def is_range_of_file(self) -> bool:
-        """Whether the bytes are just a range of the file that was given to `content`."""
-        return self.swapped_bytes == 1 and not self.document.is_temporary
-
     def chunks(self, size_bytes: int = 64 * 1024) -> Iterator[bytes]:
         """The bytes, at most ``size_bytes`` (a multiple of 8) at a time. Blocks on the file."""
         return self.document.chunks(self.offset, self.length, size_bytes, self.swapped_bytes)

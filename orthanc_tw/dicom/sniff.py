@@ -10,11 +10,6 @@ def looks_like_zip(head: bytes) -> bool:
     return head[:4] in _ZIP
 
 
-def looks_like_gzip(head: bytes) -> bool:
-    """Say whether the file begins as a gzip stream does (RFC 1952, method deflate)."""
-    return head[:3] == b"\x1f\x8b\x08"
-
-
 def has_dicom_prefix(head: bytes) -> bool:
     """Say whether there is a preamble and ``DICM`` (PS3.10 7.1); needs 132 bytes."""
     return head[128:132] == b"DICM"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -46,14 +45,6 @@ class TagFormat(enum.Enum):
     FULL = "full"
     SHORT = "short"
     SIMPLIFY = "simplify"
-
-    @classmethod
-    def choose(cls, arguments: Container[str], default: TagFormat) -> TagFormat:
-        """The format of a request, from the names of its query arguments."""
-        for candidate in (cls.SIMPLIFY, cls.SHORT, cls.FULL):
-            if candidate.value in arguments:
-                return candidate
-        return default
 
 
 # Looking a member of an enumeration up takes as long as all else that adding a tag does

@@ -1,6 +1,6 @@
 """The states of a job and what leads from one to another, and nothing else.
 
-A transition has one effect: the state recorded in the `Lifecycle`. Rows, queues and runs
+A transition has one effect: the state recorded in what has it (`HasState`). Rows, queues and runs
 belong to the engine, which asks here first. An event that the table does not list for the
 current state raises ``automat.NoTransition`` and changes nothing. A job begins as
 ``Pending`` when it is submitted, or in the state it was saved with.
@@ -50,13 +50,6 @@ class JobEvents(Protocol):
 
 class HasState(Protocol):
     """What a machine keeps its state in."""
-
-    state: JobState
-
-
-@dataclass(slots=True)
-class Lifecycle:
-    """Where a job stands."""
 
     state: JobState
 
@@ -114,12 +107,6 @@ def _machine(initial: JobState) -> Callable[[HasState], JobEvents]:
 
 
 _MACHINES = {state: _machine(state) for state in JobState}
-
-
-def job_machine(initial: JobState) -> tuple[JobEvents, Lifecycle]:
-    """A job's own machine, beginning in ``initial``, and the state it keeps."""
-    lifecycle = Lifecycle(initial)
-    return _MACHINES[initial](lifecycle), lifecycle
 
 
 def events_of(job: HasState) -> JobEvents:

@@ -14,6 +14,9 @@ from twisted.internet.defer import Deferred
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.values import Dataset, InstanceFile, MoveOriginator, Reply
 
+#: Presentation contexts of one association (PS3.8 9.3.2.2: odd numbers from 1 to 255).
+MOST_CONTEXTS = 128
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -33,7 +36,6 @@ class ScuAssociation(Protocol):
     Cancelling the Deferred of an operation aborts the association. Each fails with an
     `AssociationError` if the association ends or the peer is silent for too long, and with
     `NoPresentationContext` if there is no presentation context for it.
-
     """
 
     @property

@@ -15,10 +15,10 @@ from orthanc_tw.dicom.uids import (
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
 )
-from orthanc_tw.net.associations import Proposal
+from orthanc_tw.net.associations import MOST_CONTEXTS, Proposal
 
 # Two are taken by the query/retrieve models.
-MAXIMUM_CONTEXTS = 126
+MAXIMUM_CONTEXTS = MOST_CONTEXTS - 2
 #: Associations for one retrieval, should the peer not tell which SOP classes it has.
 MAXIMUM_ROUNDS = 8
 _STORAGE = "1.2.840.10008.5.1.4.1.1."

@@ -13,13 +13,12 @@ from typing import Protocol
 
 from orthanc_tw.dicom.uids import EXPLICIT_LITTLE_ENDIAN
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.net.associations import AssociationPool, Proposal, ScuAssociation
+from orthanc_tw.net.associations import MOST_CONTEXTS, AssociationPool, Proposal, ScuAssociation
 from orthanc_tw.net.errors import NoPresentationContext
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.query.client import dimse_error, uncompressed_syntaxes
 from orthanc_tw.net.values import InstanceFile, MoveOriginator, Reply
 
-MAXIMUM_CONTEXTS = 128
 #: SOP class and transfer syntax.
 Content = tuple[str, str]
 
@@ -129,7 +128,7 @@ class StoreSession:
                 continue
             # the one for the transfer syntax, and once for the uncompressed ones
             count += 1 if syntaxes else 2
-            if count > MAXIMUM_CONTEXTS:
+            if count > MOST_CONTEXTS:
                 break
             proposed[sop_class] = [*syntaxes, syntax]
         self._proposed = proposed

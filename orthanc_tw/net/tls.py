@@ -53,24 +53,12 @@ def client_contexts(settings: DicomTlsSettings) -> Any:
 
 
 def _options(settings: DicomTlsSettings, verifies: bool) -> Any:
-    from twisted.internet import ssl
-
     # Key first, as a single file would have it.
     key_pem = tls.read("DicomTlsPrivateKey", settings.private_key)
     pem = key_pem + b"\n" + tls.read("DicomTlsCertificate", settings.certificate)
-    key, certificate, chain = tls.identity(
-        "DicomTlsCertificate, DicomTlsPrivateKey", settings.certificate, pem
-    )
+    own = tls.identity("DicomTlsCertificate, DicomTlsPrivateKey", settings.certificate, pem)
     minimum = settings.minimum_version or 4
     options = tls.versions("DicomTlsMinimumProtocolVersion", minimum, default=4)
     if verifies:
         options["trustRoot"] = tls.trust_root("DicomTlsTrustedCertificates", settings.trusted)
-    options.update(tls.ciphers(settings.ciphers))
-    try:
-        return ssl.CertificateOptions(
-            privateKey=key, certificate=certificate, extraCertChain=chain, **options
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"DicomTlsCiphersAccepted: OpenSSL knows none of them: {', '.join(settings.ciphers)}"
-        ) from error
+    return tls.certificate_options(own, "DicomTlsCiphersAccepted", settings.ciphers, **options)

@@ -30,21 +30,11 @@ def context_factory(settings: TlsSettings) -> Any:
 
     :raises ValueError: with one line that names the file or option that cannot be used
     """
-    from twisted.internet import ssl
-
     path = settings.certificate
-    key, certificate, chain = tls.identity("SslCertificate", path, tls.read("SslCertificate", path))
+    own = tls.identity("SslCertificate", path, tls.read("SslCertificate", path))
     options = tls.versions("SslMinimumProtocolVersion", settings.minimum_version, default=4)
     if settings.trusted_clients is not None:
         options["trustRoot"] = tls.trust_root(
             "SslTrustedClientCertificates", settings.trusted_clients
         )
-    options.update(tls.ciphers(settings.ciphers))
-    try:
-        return ssl.CertificateOptions(
-            privateKey=key, certificate=certificate, extraCertChain=chain, **options
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"SslCiphersAccepted: OpenSSL knows none of them: {', '.join(settings.ciphers)}"
-        ) from error
+    return tls.certificate_options(own, "SslCiphersAccepted", settings.ciphers, **options)

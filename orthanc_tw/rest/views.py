@@ -17,12 +17,8 @@ _PLAIN = View()
 
 def format_of(request: Request, default: TagFormat) -> TagFormat:
     """Format by ``?simplify``, ``?short`` or ``?full``."""
-    for name, tag_format in (
-        ("simplify", TagFormat.SIMPLIFY),
-        ("short", TagFormat.SHORT),
-        ("full", TagFormat.FULL),
-    ):
-        if is_set(request, name):
+    for tag_format in (TagFormat.SIMPLIFY, TagFormat.SHORT, TagFormat.FULL):
+        if is_set(request, tag_format.value):
             return tag_format
     return default
 

@@ -35,7 +35,6 @@ class AccessTests(Case):
         configuration = self.load()
         self.assertIsNone(configuration.optional_boolean("AuthenticationEnabled"))
         self.assertIsNone(configuration.optional_text("Locale"))
-        self.assertIsNone(configuration.optional_integer("SequentialDicomReaderThreadsCount"))
         self.assertEqual(configuration.strings("AcceptedSopClasses"), ())
         self.assertEqual(configuration.mapping("RegisteredUsers"), {})
         self.assertRaises(ValueError, configuration.boolean, "AuthenticationEnabled")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
 import pydicom
 
 from orthanc_tw.dicom.charset import Encoding
+from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.model.identifiers import DicomIdentifiers
 from orthanc_tw.model.levels import ResourceType
 
@@ -91,3 +92,9 @@ def dicom_files() -> list[Path]:
         for path in (DATA / folder).rglob("*")
         if path.is_file()
     )
+
+
+def format_of(arguments: Container[str], default: TagFormat) -> TagFormat:
+    """What a request asks for, by the names of its query arguments."""
+    order = (TagFormat.SIMPLIFY, TagFormat.SHORT, TagFormat.FULL)
+    return next((one for one in order if one.value in arguments), default)

@@ -14,7 +14,7 @@ from orthanc_tw.dicom.shared_tags import SharedTags
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, tags_json
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
-from tests.dicom.corpus import TOPIC_ENCODINGS, matches, public_ids, with_files
+from tests.dicom.corpus import TOPIC_ENCODINGS, format_of, matches, public_ids, with_files
 
 ROUTE = re.compile(
     r"/(patients|studies|series|instances)/([^/?]*)"
@@ -59,7 +59,7 @@ class RecordedTests(SynchronousTestCase):
                     continue
                 level = ResourceType.from_label(match[1])
                 instances = {k: p for k, p in present.items() if public_ids(p)[level] == match[2]}
-                tag_format = TagFormat.choose((match[4] or "").split("&"), TagFormat.FULL)
+                tag_format = format_of((match[4] or "").split("&"), TagFormat.FULL)
                 got = answer_of(match[3], level, instances, tag_format, TagOptions(encoding))
                 self.assertTrue(matches(exchange["response"], got), exchange["name"])
                 compared[match[3]] += 1

@@ -17,7 +17,7 @@ from orthanc_tw.dicom.parser import read_document
 from orthanc_tw.dicom.tag_json import TagFormat, TagOptions, header_json, tags_json
 from orthanc_tw.dicom.tags import DictionaryEntry, UserDictionary, parse_tag
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from tests.dicom.corpus import DATA, TOPIC_ENCODINGS, matches, with_files
+from tests.dicom.corpus import DATA, TOPIC_ENCODINGS, format_of, matches, with_files
 from tests.dicom.files import EXPLICIT, IMPLICIT, dicom_file, element
 
 ROUTE = re.compile(r"/instances/([^/?]*)/(tags|simplified-tags|header)(?:\?(.*))?")
@@ -53,7 +53,7 @@ class RecordedTests(SynchronousTestCase):
                     names = dict(arguments)
                     simplified = match[2] == "simplified-tags"
                     default = TagFormat.SIMPLIFY if simplified else TagFormat.FULL
-                    tag_format = TagFormat.choose(names, default)
+                    tag_format = format_of(names, default)
                     if match[2] == "header":
                         got = header_json(file, tag_format, options)
                     else:

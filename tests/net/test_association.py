@@ -16,7 +16,6 @@ from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.negotiation import CALLED_AET_NOT_RECOGNIZED
 from orthanc_tw.net.scu.association import Association
 from orthanc_tw.net.scu.pool import Associations, PoolSettings
-from orthanc_tw.net.scu.proposals import storage_proposals
 from orthanc_tw.net.service import Responder, Service, ServiceRequest
 from orthanc_tw.net.tracing import Trace
 from orthanc_tw.net.values import Command, Dataset, InstanceFile, MoveOriginator, Reply
@@ -216,7 +215,7 @@ class AssociationTests(SynchronousTestCase):
 
     def test_store(self) -> None:
         """A file is sent as it is, without its meta header."""
-        association = self.open(storage_proposals([(CT, EXPLICIT)]))
+        association = self.open((Proposal(CT, (EXPLICIT,)),))
         self.assertEqual([EXPLICIT], association.accepted(CT))
         storing = association.store(instance(), MoveOriginator("MOVER", 7))
         self.net.pump()
@@ -229,7 +228,7 @@ class AssociationTests(SynchronousTestCase):
         """A file of many chunks arrives whole; who takes nothing holds it back."""
         pixels = bytes(range(256)) * 4096  # 1 MB
         tail = b"\xe0\x7f\x10\x00OW\0\0" + len(pixels).to_bytes(4, "little") + pixels
-        association = self.open(storage_proposals([(CT, EXPLICIT)]))
+        association = self.open((Proposal(CT, (EXPLICIT,)),))
         requestor, wire, _acceptor, _theirs = self.net.pairs[-1]
         requestor.pauseProducing()
         storing = association.store(instance(FILE + tail))
@@ -244,7 +243,7 @@ class AssociationTests(SynchronousTestCase):
 
     def test_store_failures(self) -> None:
         """No context, a file that is none or lies: errors, and the association goes on."""
-        association = self.open(storage_proposals([(CT, EXPLICIT)]))
+        association = self.open((Proposal(CT, (EXPLICIT,)),))
         self.failureResultOf(
             association.store(instance(syntax=IMPLICIT)), errors.NoPresentationContext
         )
@@ -272,7 +271,7 @@ class AssociationTests(SynchronousTestCase):
                     raise OSError("disk")
                 return super().read(size)
 
-        association = self.open(storage_proposals([(CT, EXPLICIT)]))
+        association = self.open((Proposal(CT, (EXPLICIT,)),))
         content = FILE + bytes(1_000_000)
         storing = association.store(InstanceFile(CT, "1.2.3", EXPLICIT, lambda: Broken(content)))
         self.net.pump()

@@ -9,9 +9,10 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.net.associations import MOST_CONTEXTS
 from orthanc_tw.net.errors import NoPresentationContext
 from orthanc_tw.net.modalities import RemoteModality
-from orthanc_tw.net.store_session import MAXIMUM_CONTEXTS, Content, StoreSession, StoreSettings
+from orthanc_tw.net.store_session import Content, StoreSession, StoreSettings
 from orthanc_tw.net.values import InstanceFile, Reply
 from tests.net.fakes import EXPLICIT, MODALITY, FakePool
 
@@ -77,10 +78,10 @@ class SessionTests(SynchronousTestCase):
         session = self.session()
         contents = [(f"1.{number}", JPEG) for number in range(200)]
         self.successResultOf(self.send(session, contents[0], contents[1:]))
-        self.assertEqual(MAXIMUM_CONTEXTS, len(self.pool.opened[0][1]))
+        self.assertEqual(MOST_CONTEXTS, len(self.pool.opened[0][1]))
         self.successResultOf(self.send(session, contents[150], contents[151:]))
         proposals = self.pool.opened[1][1]
-        self.assertLessEqual(len(proposals), MAXIMUM_CONTEXTS)
+        self.assertLessEqual(len(proposals), MOST_CONTEXTS)
         self.assertEqual("1.150", proposals[0].abstract_syntax)
 
     def test_transcoding(self) -> None:

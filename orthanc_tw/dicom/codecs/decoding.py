@@ -7,7 +7,7 @@ and JPEG 2000: it is built on the same libraries, and a broken stream ends its p
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from orthanc_tw.dicom.codecs.pixel_format import PixelFormat
@@ -98,14 +98,7 @@ def _decode_with_pydicom(
         index=0,
         raw=True,
         decoding_plugin=plugin,
-        rows=pixel_format.rows,
-        columns=pixel_format.columns,
-        samples_per_pixel=pixel_format.samples_per_pixel,
-        bits_allocated=pixel_format.bits_allocated,
-        bits_stored=pixel_format.bits_stored,
-        pixel_representation=pixel_format.pixel_representation,
-        photometric_interpretation=pixel_format.photometric_interpretation,
-        planar_configuration=pixel_format.planar_configuration,
+        **asdict(pixel_format),
         number_of_frames=1,
         pixel_keyword="PixelData",
     )

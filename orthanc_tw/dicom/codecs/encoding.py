@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from orthanc_tw.dicom.codecs.pixel_format import PixelFormat
@@ -87,11 +87,6 @@ def encoding_of(syntax: str, pixel_format: PixelFormat) -> Encoding | None:
     return encoding
 
 
-def can_encode(syntax: str, pixel_format: PixelFormat) -> bool:
-    """Whether frames of that format can be written in that syntax."""
-    return encoding_of(syntax, pixel_format) is not None
-
-
 def encode_frame(
     samples: numpy.ndarray[Any, Any], syntax: str, pixel_format: PixelFormat, quality: int
 ) -> tuple[bytes, PixelFormat]:
@@ -171,14 +166,13 @@ def _encode_with_pydicom(
         samples,
         index=None,
         encoding_plugin=encoding.encoder,
-        rows=pixel_format.rows,
-        columns=pixel_format.columns,
-        samples_per_pixel=pixel_format.samples_per_pixel,
-        bits_allocated=pixel_format.bits_allocated,
-        bits_stored=pixel_format.bits_stored,
-        pixel_representation=pixel_format.pixel_representation,
-        photometric_interpretation=described.photometric_interpretation,
-        planar_configuration=0,
+        **asdict(
+            replace(
+                pixel_format,
+                photometric_interpretation=described.photometric_interpretation,
+                planar_configuration=0,
+            )
+        ),
         number_of_frames=1,
         **options,
     )

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from orthanc_tw.net.associations import Proposal
+from orthanc_tw.net.associations import MOST_CONTEXTS, Proposal
 from orthanc_tw.net.dispatcher import Dispatcher, Host
 from orthanc_tw.net.errors import (
     AssociationAborted,
@@ -26,9 +26,6 @@ from orthanc_tw.net.session import Context, Session
 from orthanc_tw.net.tracing import Trace
 from orthanc_tw.net.user_items import Role, UserInformation
 from orthanc_tw.net.values import AssociationInfo
-
-#: Presentation contexts of one association (PS3.8 9.3.2.2: odd numbers from 1 to 255).
-MOST_CONTEXTS = 128
 
 # PS3.8 table 9-21, by source and reason.
 _REASONS = {

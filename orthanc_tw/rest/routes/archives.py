@@ -15,15 +15,20 @@ from twisted.internet.defer import CancelledError
 from twisted.web.server import Request
 
 from orthanc_tw.core.archives.plan import PlanRequest, is_measured_at_once, measure_plan
-from orthanc_tw.dicom.public_dictionary import uid_entry
 from orthanc_tw.dicom.transcoding.refusal import refuse_syntax
 from orthanc_tw.index.gateway import Index
 from orthanc_tw.jobs.interface import JobsEngine
 from orthanc_tw.jobs.kinds.archive import ARCHIVE, MEDIA, MIME, OUTPUT_KEY, archive_parameters
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.model.json_types import JsonValue
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest import spec_parts as parts
+from orthanc_tw.rest.archive_request import (
+    NOT_A_LIST,
+    ArchiveRequest,
+    from_arguments,
+    from_body,
+    listed_resources,
+)
 from orthanc_tw.rest.archive_response import ArchiveResponse
 from orthanc_tw.rest.http import Body, Route, argument, has_argument, json_request
 from orthanc_tw.rest.spec import (
@@ -40,17 +45,12 @@ from orthanc_tw.rest.spec import (
 )
 from orthanc_tw.rest.streaming import Streamer, set_filename
 from orthanc_tw.rest.submission import (
-    SubmissionOptions,
-    boolean_field,
-    integer_field,
-    parse_submission,
     raise_if_failed,
     submitted_body,
 )
 
 _LEVELS = (ResourceType.PATIENT, ResourceType.STUDY, ResourceType.SERIES)
-_NOT_A_LIST = "Expected a list of resources to archive in the body"
-_NOT_STRINGS = "Expected a list of strings (Orthanc identifiers)"
+_FILENAME = "Archive.zip"
 
 _STATUSES = (404, 501, 503)
 _FIELDS = {
@@ -99,19 +99,6 @@ class ArchiveRoutesSettings:
 
     stream: bool = True
     utf8: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What a request asks for, beside its resources."""
-
-    media: bool
-    extended: bool
-    utf8: bool
-    filename: str
-    transcode: str | None
-    lossy_quality: int | None
-    options: SubmissionOptions
 
 
 class ArchiveRoutes:
@@ -173,8 +160,12 @@ class ArchiveRoutes:
     async def _get_resource(
         self, level: ResourceType, media: bool, request: Request, public_id: str
     ) -> Body:
-        wanted = self._from_arguments(
-            request, media, media and has_argument(request, "extended"), f"{public_id}.zip"
+        wanted = from_arguments(
+            request,
+            media=media,
+            extended=media and has_argument(request, "extended"),
+            utf8=self._settings.utf8,
+            filename=f"{public_id}.zip",
         )
         plan = PlanRequest((public_id,), level, media=media, utf8=wanted.utf8)
         return await self._answer(request, plan, wanted)
@@ -182,7 +173,13 @@ class ArchiveRoutes:
     async def _post_resource(
         self, level: ResourceType, media: bool, request: Request, public_id: str
     ) -> Body:
-        wanted = self._from_body(json_request(request), media, False, f"{public_id}.zip")
+        wanted = from_body(
+            json_request(request),
+            media=media,
+            extended=False,
+            utf8=self._settings.utf8,
+            filename=f"{public_id}.zip",
+        )
         # as recorded: only here an archive of a series has no folders around that of the series
         base = level if level is ResourceType.SERIES else ResourceType.PATIENT
         plan = PlanRequest((public_id,), level, base, media, wanted.utf8)
@@ -192,7 +189,13 @@ class ArchiveRoutes:
         resources = argument(request, "resources")
         if resources is None:
             raise OrthancError(ErrorCode.BAD_REQUEST, "Missing resources argument")
-        wanted = self._from_arguments(request, media, extended, "Archive.zip")
+        wanted = from_arguments(
+            request,
+            media=media,
+            extended=extended,
+            utf8=self._settings.utf8,
+            filename=_FILENAME,
+        )
         identifiers = tuple(item.strip() for item in resources.split(",") if item.strip())
         plan = PlanRequest(identifiers, media=media, utf8=wanted.utf8)
         return await self._answer(request, plan, wanted)
@@ -203,48 +206,19 @@ class ArchiveRoutes:
         except OrthancError as error:
             if error.code is not ErrorCode.BAD_FILE_FORMAT:
                 raise
-            raise OrthancError(ErrorCode.BAD_FILE_FORMAT, _NOT_A_LIST) from None
-        resources = _resources(body)
-        wanted = self._from_body(body, media, extended, "Archive.zip")
+            raise OrthancError(ErrorCode.BAD_FILE_FORMAT, NOT_A_LIST) from None
+        resources = listed_resources(body)
+        wanted = from_body(
+            body,
+            media=media,
+            extended=extended,
+            utf8=self._settings.utf8,
+            filename=_FILENAME,
+        )
         plan = PlanRequest(resources, media=media, utf8=wanted.utf8)
         return await self._answer(request, plan, wanted)
 
-    def _from_arguments(
-        self, request: Request, media: bool, extended: bool, filename: str
-    ) -> _Wanted:
-        quality = None
-        text = argument(request, "lossy-quality")
-        if text is not None:
-            if not text.isascii() or not text.isdigit():
-                raise OrthancError(
-                    ErrorCode.BAD_REQUEST, "Integer value expected in argument: lossy-quality"
-                )
-            quality = _checked_quality(int(text[:9]), "lossy-quality")
-        return _Wanted(
-            media,
-            extended,
-            self._settings.utf8,
-            argument(request, "filename") or filename,
-            _checked_syntax(argument(request, "transcode")),
-            quality,
-            SubmissionOptions(synchronous=True),
-        )
-
-    def _from_body(self, body: JsonValue, media: bool, extended: bool, filename: str) -> _Wanted:
-        options = parse_submission(body, synchronous_by_default=True)
-        extended = boolean_field(body, "Extended", extended)
-        quality = integer_field(body, "LossyQuality", 0)
-        return _Wanted(
-            media,
-            extended and media,
-            boolean_field(body, "Utf8", self._settings.utf8),
-            _string_field(body, "Filename") or filename,
-            _checked_syntax(_string_field(body, "Transcode")),
-            _checked_quality(quality, "LossyQuality") if quality else None,
-            options,
-        )
-
-    async def _answer(self, request: Request, plan: PlanRequest, wanted: _Wanted) -> Body:
+    async def _answer(self, request: Request, plan: PlanRequest, wanted: ArchiveRequest) -> Body:
         if wanted.transcode is not None:
             refuse_syntax(wanted.transcode)
         if is_measured_at_once(plan):
@@ -321,43 +295,3 @@ class ArchiveRoutes:
         finally:
             self._engine.delete_output(job_id, OUTPUT_KEY)
         return None
-
-
-def _resources(body: JsonValue) -> tuple[str, ...]:
-    if isinstance(body, dict):
-        if "Resources" not in body:
-            raise OrthancError(
-                ErrorCode.BAD_FILE_FORMAT, "Missing field Resources in the JSON body"
-            )
-        body = body["Resources"]
-    elif not isinstance(body, list):
-        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, _NOT_A_LIST)
-    if not isinstance(body, list):
-        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, _NOT_STRINGS)
-    strings = tuple(item for item in body if isinstance(item, str))
-    if len(strings) != len(body):
-        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, _NOT_STRINGS)
-    return strings
-
-
-def _string_field(body: JsonValue, name: str) -> str | None:
-    if not isinstance(body, dict) or name not in body:
-        return None
-    value = body[name]
-    if not isinstance(value, str):
-        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, f"String value expected in field: {name}")
-    return value
-
-
-def _checked_syntax(uid: str | None) -> str | None:
-    if uid is not None and uid_entry(uid)[1] != "Transfer Syntax":
-        raise OrthancError(ErrorCode.PARAMETER_OUT_OF_RANGE, f"Unknown transfer syntax: {uid}")
-    return uid
-
-
-def _checked_quality(quality: int, name: str) -> int:
-    if not 1 <= quality <= 100:
-        raise OrthancError(
-            ErrorCode.PARAMETER_OUT_OF_RANGE, f"The quality must be in [1, 100]: {name}"
-        )
-    return quality

@@ -8,7 +8,7 @@ from functools import partial
 from twisted.web.server import Request
 
 from orthanc_tw.core.attachments import Attachments, revision_of
-from orthanc_tw.core.names import OCTET_STREAM, AttachmentNames, is_user_number
+from orthanc_tw.core.names import OCTET_STREAM, AttachmentNames
 from orthanc_tw.core.resource_json import attachment_json
 from orthanc_tw.index.gateway import Attachment
 from orthanc_tw.model.levels import ResourceType
@@ -27,6 +27,7 @@ from orthanc_tw.rest.http import (
     json_body,
     text_body,
 )
+from orthanc_tw.rest.level_routes import Line, level_routes
 from orthanc_tw.rest.ranges import requested_range
 from orthanc_tw.rest.revisions import if_match, is_not_modified, set_etag
 from orthanc_tw.rest.spec import (
@@ -41,6 +42,7 @@ from orthanc_tw.rest.spec import (
     json_spec,
     text_spec,
 )
+from orthanc_tw.rest.user_numbers import user_number
 from orthanc_tw.storage.interface import Spool
 
 _CHILDREN = (
@@ -63,13 +65,6 @@ _INFO = json_spec(OBJECT, headers=parts.IF_NONE_MATCH, statuses=(304,))
 _FACT = text_spec(headers=parts.IF_NONE_MATCH, statuses=(304,))
 _ANY_TYPE = {"*/*": BINARY}
 _DATA = Spec(
-    query=parts.FILENAME,
-    headers={**parts.IF_NONE_MATCH, **parts.RANGE},
-    content=_ANY_TYPE,
-    statuses=(206, 304, 416),
-    bare=(416,),
-)
-_STORED = Spec(
     query=parts.FILENAME,
     headers={**parts.IF_NONE_MATCH, **parts.RANGE},
     content=_ANY_TYPE,
@@ -105,46 +100,36 @@ class AttachmentRoutes:
 
     def routes(self) -> Iterable[Route]:
         """List, one, its content and facts, at each level."""
-        for level in self._levels:
-            path = f"/{level.plural}/<public_id>/attachments"
-            one = f"{path}/<name>"
-            yield Route(
-                "GET", path, partial(self.list_all, level), "List the attachments", spec=_LIST
-            )
-            yield Route(
-                "GET", one, partial(self.get, level), "List what an attachment offers", spec=_GET
-            )
-            yield Route("PUT", one, partial(self.put, level), "Set a user attachment", spec=_PUT)
-            yield Route(
-                "DELETE", one, partial(self.delete, level), "Delete a user attachment", spec=_DELETE
-            )
-            yield Route(
+        one = "attachments/<name>"
+        as_stored = f"{one}/compressed-data"
+        facts: list[Line] = [
+            (
                 "GET",
-                f"{one}/info",
-                partial(self.info, level),
-                "Describe an attachment",
-                spec=_INFO,
+                f"{one}/{name}",
+                partial(self.fact, fact=fact),
+                f"Get the {name} of an attachment",
+                _FACT,
             )
-            data = partial(self.data, level)
-            yield Route("GET", f"{one}/data", data, "Get an attachment", spec=_DATA)
-            stored = partial(self.stored, level)
-            yield Route(
-                "GET", f"{one}/compressed-data", stored, "Get an attachment as stored", spec=_STORED
-            )
-            for name, fact in _FACTS.items():
-                get = partial(self.fact, level, fact)
-                yield Route(
-                    "GET", f"{one}/{name}", get, f"Get the {name} of an attachment", spec=_FACT
-                )
-            for name, compress in (("compress", True), ("uncompress", False)):
-                act = partial(self.recompress, level, compress)
-                yield Route(
-                    "POST", f"{one}/{name}", act, f"{name.capitalize()} an attachment", spec=_ACT
-                )
-            verify = partial(self.verify, level)
-            yield Route(
-                "POST", f"{one}/verify-md5", verify, "Compare the file with its MD5", spec=_ACT
-            )
+            for name, fact in _FACTS.items()
+        ]
+        compress = partial(self.recompress, compress=True)
+        uncompress = partial(self.recompress, compress=False)
+        return level_routes(
+            self._levels,
+            [
+                ("GET", "attachments", self.list_all, "List the attachments", _LIST),
+                ("GET", one, self.get, "List what an attachment offers", _GET),
+                ("PUT", one, self.put, "Set a user attachment", _PUT),
+                ("DELETE", one, self.delete, "Delete a user attachment", _DELETE),
+                ("GET", f"{one}/info", self.info, "Describe an attachment", _INFO),
+                ("GET", f"{one}/data", self.data, "Get an attachment", _DATA),
+                ("GET", as_stored, self.stored, "Get an attachment as stored", _DATA),
+                *facts,
+                ("POST", f"{one}/compress", compress, "Compress an attachment", _ACT),
+                ("POST", f"{one}/uncompress", uncompress, "Uncompress an attachment", _ACT),
+                ("POST", f"{one}/verify-md5", self.verify, "Compare the file with its MD5", _ACT),
+            ],
+        )
 
     def list_all(self, level: ResourceType, request: Request, public_id: str) -> bytes:
         """Names, or names and numbers with ``?full``."""
@@ -165,7 +150,7 @@ class AttachmentRoutes:
         return json_body(request, attachment_json(attachment))
 
     def fact(
-        self, level: ResourceType, fact: Fact, request: Request, public_id: str, name: str
+        self, level: ResourceType, request: Request, public_id: str, name: str, *, fact: Fact
     ) -> bytes:
         """One of the facts as text; 404 if it is not known."""
         attachment = self._get(level, request, public_id, name)
@@ -202,9 +187,7 @@ class AttachmentRoutes:
 
     async def put(self, level: ResourceType, request: Request, public_id: str, name: str) -> bytes:
         """Make the body a user attachment."""
-        number = self._names.number(name)
-        if not is_user_number(number):
-            return bare(request, 403)
+        number = user_number(self._names, name)
         expected = if_match(request, required=False)
         spool = take_spool(request) or self._new_spool()
         revision = await self._attachments.put(level, public_id, number, spool, expected)
@@ -215,15 +198,13 @@ class AttachmentRoutes:
         self, level: ResourceType, request: Request, public_id: str, name: str
     ) -> bytes:
         """Delete a user attachment."""
-        number = self._names.number(name)
-        if not is_user_number(number):
-            return bare(request, 403)
+        number = user_number(self._names, name)
         expected = if_match(request, required=self._attachments.check_revisions)
         await self._attachments.delete(level, public_id, number, expected)
         return empty_text(request)
 
     async def recompress(
-        self, level: ResourceType, compress: bool, request: Request, public_id: str, name: str
+        self, level: ResourceType, request: Request, public_id: str, name: str, *, compress: bool
     ) -> bytes:
         """Change how an attachment is stored."""
         number = self._names.number(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 from twisted.web.server import Request
 
@@ -15,6 +14,7 @@ from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.rest.answers import boolean_request, empty_text
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, json_body, text_body
+from orthanc_tw.rest.level_routes import level_routes
 from orthanc_tw.rest.spec import ZERO_OR_ONE, array, described, json_spec, text_spec
 
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -44,15 +44,15 @@ class LabelRoutes:
 
     def routes(self) -> Iterable[Route]:
         """Labels at each level; protection at the level of patients."""
-        for level in self._levels:
-            path = f"/{level.plural}/<public_id>/labels"
-            one = f"{path}/<label>"
-            yield Route("GET", path, partial(self.list_all, level), "List the labels", spec=_LIST)
-            yield Route(
-                "GET", one, partial(self.get, level), "Test whether a label is set", spec=_EMPTY
-            )
-            yield Route("PUT", one, partial(self.put, level), "Add a label", spec=_EMPTY)
-            yield Route("DELETE", one, partial(self.delete, level), "Remove a label", spec=_EMPTY)
+        yield from level_routes(
+            self._levels,
+            [
+                ("GET", "labels", self.list_all, "List the labels", _LIST),
+                ("GET", "labels/<label>", self.get, "Test whether a label is set", _EMPTY),
+                ("PUT", "labels/<label>", self.put, "Add a label", _EMPTY),
+                ("DELETE", "labels/<label>", self.delete, "Remove a label", _EMPTY),
+            ],
+        )
         if ResourceType.PATIENT in self._levels:
             protected = "/patients/<public_id>/protected"
             yield Route(

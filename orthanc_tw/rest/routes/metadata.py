@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
 from twisted.web.server import Request
 
 from orthanc_tw.core.metadata import Metadata
 from orthanc_tw.core.metadata_text import bytes_of, shown, text_of
-from orthanc_tw.core.names import Names, is_user_number
+from orthanc_tw.core.names import Names
 from orthanc_tw.core.revisions import Revision
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.levels import ResourceType
@@ -17,8 +16,10 @@ from orthanc_tw.rest import spec_parts as parts
 from orthanc_tw.rest.answers import empty_text
 from orthanc_tw.rest.errors import bare
 from orthanc_tw.rest.http import Route, has_argument, json_body, read_body
+from orthanc_tw.rest.level_routes import level_routes
 from orthanc_tw.rest.revisions import if_match, is_not_modified, set_etag
 from orthanc_tw.rest.spec import FLAG, STRING, described, json_spec, text_spec
+from orthanc_tw.rest.user_numbers import user_number
 
 _LIST = json_spec(
     query={
@@ -41,15 +42,16 @@ class MetadataRoutes:
 
     def routes(self) -> Iterable[Route]:
         """List and one, at each level."""
-        for level in self._levels:
-            path = f"/{level.plural}/<public_id>/metadata"
-            one = f"{path}/<name>"
-            yield Route("GET", path, partial(self.list_all, level), "List the metadata", spec=_LIST)
-            yield Route("GET", one, partial(self.get, level), "Get a metadata", spec=_GET)
-            yield Route("PUT", one, partial(self.put, level), "Set a user metadata", spec=_PUT)
-            yield Route(
-                "DELETE", one, partial(self.delete, level), "Delete a user metadata", spec=_DELETE
-            )
+        one = "metadata/<name>"
+        return level_routes(
+            self._levels,
+            [
+                ("GET", "metadata", self.list_all, "List the metadata", _LIST),
+                ("GET", one, self.get, "Get a metadata", _GET),
+                ("PUT", one, self.put, "Set a user metadata", _PUT),
+                ("DELETE", one, self.delete, "Delete a user metadata", _DELETE),
+            ],
+        )
 
     def list_all(self, level: ResourceType, request: Request, public_id: str) -> bytes:
         """Names, numbers with ``?numeric``, or values with ``?expand``."""
@@ -80,9 +82,7 @@ class MetadataRoutes:
 
     async def put(self, level: ResourceType, request: Request, public_id: str, name: str) -> bytes:
         """Set a user metadata to the body."""
-        number = self._names.number(name)
-        if not is_user_number(number):
-            return bare(request, 403)
+        number = user_number(self._names, name)
         expected = if_match(request, required=False)
         value = text_of(read_body(request))
         set_etag(request, await self._metadata.put(level, public_id, number, value, expected))
@@ -92,9 +92,7 @@ class MetadataRoutes:
         self, level: ResourceType, request: Request, public_id: str, name: str
     ) -> bytes:
         """Delete a user metadata."""
-        number = self._names.number(name)
-        if not is_user_number(number):
-            return bare(request, 403)
+        number = user_number(self._names, name)
         expected = if_match(request, required=self._metadata.check_revisions)
         await self._metadata.delete(level, public_id, number, expected)
         return empty_text(request)
