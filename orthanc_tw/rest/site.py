@@ -16,7 +16,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IPushProducer, IReactorTime, ITCPTransport
+from twisted.internet.interfaces import (
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+    ITCPTransport,
+)
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, datetimeToString
@@ -300,7 +305,15 @@ class OrthancChannel(LazyTimeout, HTTPChannel):  # type: ignore[misc]
             super().loseConnection()
         elif self._lingering is None:
             self.setTimeout(None)
-            self._lingering = self.site.reactor.callLater(LINGER_S, super().loseConnection)
+            close = super().loseConnection
+            transport = self.transport
+            # The client knows at once that this was all. TLS cannot close one direction, and
+            # nothing is closed while there is a producer, which the channel is.
+            if ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
+                cast(Any, transport).unregisterProducer()
+                transport.loseWriteConnection()
+                close = transport.loseConnection
+            self._lingering = self.site.reactor.callLater(LINGER_S, close)
 
     def connectionLost(self, reason: Any = None) -> None:
         """Forget what is pending."""

@@ -4,12 +4,13 @@ import base64
 import json
 from pathlib import Path
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.interfaces import ISSLTransport, ITCPTransport
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from orthanc_tw.rest.auth import AuthSettings, is_loopback, user_name
 from orthanc_tw.rest.body import take_spool
@@ -23,6 +24,11 @@ RECORDING = Path(__file__).parents[1] / "reference" / "recordings" / "50-authent
 @implementer(ITCPTransport)
 class TcpTransport(StringTransport):
     no_delay = False
+    is_half_closed = False
+
+    def loseWriteConnection(self):
+        """Remember."""
+        self.is_half_closed = True
 
     def setTcpNoDelay(self, enabled):
         """Remember."""
@@ -268,6 +274,22 @@ class LimitTests(SynchronousTestCase):
             self.assertFalse(connection.transport.disconnecting)
             site.clock.advance(LINGER_S)
             self.assertTrue(connection.transport.disconnecting)
+
+    def test_half_closed(self):
+        """A refused client sees the end of the answer at once, one of TLS with the close."""
+        for tls in (False, True):
+            site = make(settings=self.settings)
+            transport = TcpTransport(peerAddress=IPv4Address("TCP", "127.0.0.1", 50000))
+            channel = site.site.buildProtocol(transport.getPeer())
+            if tls:
+                alsoProvides(transport, ISSLTransport)
+            channel.makeConnection(transport)
+            channel.dataReceived(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n")
+            self.assertIn(b" 413 ", transport.value())
+            self.assertEqual(transport.is_half_closed, not tls)
+            self.assertFalse(transport.disconnecting)
+            site.clock.advance(LINGER_S)
+            self.assertTrue(transport.disconnecting)
 
     def test_client_closes(self):
         """A refused client that closes leaves no timer behind."""
