@@ -104,6 +104,7 @@ _BOOLEANS = {
     "AllowTranscoding": "allow_transcoding",
     "UseDicomTls": "use_tls",
 }
+_MAXIMUM_TIMEOUT_S = 2**32 - 1
 # Read under either name, written under the other.
 _NAMES = {"AllowEventReport": "AllowNEventReport"}
 
@@ -183,6 +184,8 @@ def _timeout(value: Any) -> int:
             ErrorCode.BAD_PARAMETER_TYPE,
             "Negative value found while expecting an unsigned int in field 'Timeout'",
         )
+    if value > _MAXIMUM_TIMEOUT_S:
+        raise OrthancError(ErrorCode.PARAMETER_OUT_OF_RANGE, f"Timeout is too large: {value}")
     return value
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from twisted.internet.interfaces import IReactorTime, ITCPTransport
+from twisted.internet.interfaces import IReactorTime, ISSLTransport, ITCPTransport
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
@@ -127,7 +127,15 @@ class OrthancChannel(LazyTimeout, HTTPChannel):  # type: ignore[misc]
             super().loseConnection()
         elif self._lingering is None:
             self.setTimeout(None)
-            self._lingering = self.site.reactor.callLater(LINGER_S, super().loseConnection)
+            close = super().loseConnection
+            transport = self.transport
+            # The client knows at once that this was all. TLS cannot close one direction, and
+            # nothing is closed while there is a producer, which the channel is.
+            if ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
+                cast(Any, transport).unregisterProducer()
+                transport.loseWriteConnection()
+                close = transport.loseConnection
+            self._lingering = self.site.reactor.callLater(LINGER_S, close)
 
     def connectionLost(self, reason: Any = None) -> None:
         """Forget what is pending."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orthanc_tw.dicom.uids import TRANSFER_SYNTAXES
+from orthanc_tw.dicom.codecs.encoding import ENCODINGS
+from orthanc_tw.dicom.modification.encoding import NATIVE_SYNTAXES
 from orthanc_tw.rest.spec import (
     BOOLEAN,
     FLAG,
@@ -20,7 +21,8 @@ from orthanc_tw.rest.spec import (
     one_of,
 )
 
-TRANSFER_SYNTAX = one_of(*TRANSFER_SYNTAXES)
+#: What instances can be transcoded to.
+TRANSFER_SYNTAX = one_of(*sorted((*NATIVE_SYNTAXES, *ENCODINGS)))
 LEVEL = one_of("Patient", "Study", "Series", "Instance")
 
 #: Formats of tags.

@@ -38,6 +38,15 @@ class ModalityTests(SynchronousTestCase):
         self.assertGreater(good, 15)
         self.assertGreater(bad, 10)
 
+    def test_timeout(self) -> None:
+        """A timeout is an unsigned 32-bit number of seconds."""
+        value = {"AET": "A", "Host": "h", "Port": 1}
+        most = RemoteModality.from_json({**value, "Timeout": 2**32 - 1})
+        self.assertEqual(most.timeout_s, 2**32 - 1)
+        for timeout in (-1, 2**32, 10**30, 1.5, "1", None, True):
+            with self.assertRaises(OrthancError):
+                RemoteModality.from_json({**value, "Timeout": timeout})
+
     def test_round_trip(self) -> None:
         """What is written is read back."""
         value = {"AET": "A", "Host": "h", "Port": 1, "AllowNEventReport": False, "Timeout": 3}

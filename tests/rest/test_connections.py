@@ -1,10 +1,11 @@
 """Connections of the HTTP server: limits, early refusals, time, and the end."""
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.interfaces import ISSLTransport, ITCPTransport
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
+from zope.interface import alsoProvides, implementer
 
 from orthanc_tw.rest.channel import LINGER_S
 from orthanc_tw.rest.http import Route
@@ -16,6 +17,11 @@ from tests.rest.echo import echo_site
 @implementer(ITCPTransport)
 class TcpTransport(StringTransport):
     no_delay = False
+    is_half_closed = False
+
+    def loseWriteConnection(self):
+        """Remember."""
+        self.is_half_closed = True
 
     def setTcpNoDelay(self, enabled):
         """Remember."""
@@ -92,6 +98,22 @@ class LimitTests(SynchronousTestCase):
             self.assertFalse(connection.transport.disconnecting)
             site.clock.advance(LINGER_S)
             self.assertTrue(connection.transport.disconnecting)
+
+    def test_half_closed(self):
+        """A refused client sees the end of the answer at once, one of TLS with the close."""
+        for tls in (False, True):
+            site = echo_site(settings=self.settings)
+            transport = TcpTransport(peerAddress=IPv4Address("TCP", "127.0.0.1", 50000))
+            channel = site.site.buildProtocol(transport.getPeer())
+            if tls:
+                alsoProvides(transport, ISSLTransport)
+            channel.makeConnection(transport)
+            channel.dataReceived(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n")
+            self.assertIn(b" 413 ", transport.value())
+            self.assertEqual(transport.is_half_closed, not tls)
+            self.assertFalse(transport.disconnecting)
+            site.clock.advance(LINGER_S)
+            self.assertTrue(transport.disconnecting)
 
     def test_client_closes(self):
         """A refused client that closes leaves no timer behind."""

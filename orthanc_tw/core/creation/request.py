@@ -72,7 +72,7 @@ def parse_creation(body: Any, new_spool: NewSpool) -> Creation:
         instances = [_instance(item, new_spool) for item in content]
     else:
         # An empty list is no content, as null is
-        instances = [NewInstance({}, _content(content or None, new_spool))]
+        instances = [NewInstance({}, _content(None if content == [] else content, new_spool))]
     parent = body.get("Parent")
     if parent is not None and not isinstance(parent, str):
         raise OrthancError(ErrorCode.CREATE_DICOM_BAD_PARENT)

@@ -95,7 +95,7 @@ class ModalityStoreRoutes:
         identifiers = store_identifiers(body)
         options = parse_submission(body, synchronous_by_default=True)
         modality = _overridden(as_called(self._modalities.require(name), body), body)
-        originator = _originator(body)
+        originator = move_originator(body)
         timeout_s = timeout_field(body)
         commitment = boolean_field(body, "StorageCommitment", False)
         resources, instances = await self._index.read(lambda tx: resolve(tx, identifiers))
@@ -146,13 +146,15 @@ def _overridden(modality: RemoteModality, body: JsonValue) -> RemoteModality:
     return replace(modality, port=port)
 
 
-def _originator(body: JsonValue) -> MoveOriginator | None:
+def move_originator(body: JsonValue) -> MoveOriginator | None:
+    """Whose C-MOVE the client stands in for; None without ``MoveOriginatorAet``.
+
+    :raises OrthancError: BAD_FILE_FORMAT, PARAMETER_OUT_OF_RANGE naming the field
+    """
     aet = text_field(body, "MoveOriginatorAet")
-    if aet is None:
-        return None
     message_id = integer_field(body, "MoveOriginatorID", 0)
     if message_id not in _MESSAGE_IDS:
         raise OrthancError(
             ErrorCode.PARAMETER_OUT_OF_RANGE, "MoveOriginatorID must be in range [0..65535]"
         )
-    return MoveOriginator(checked_aet(aet), message_id)
+    return None if aet is None else MoveOriginator(checked_aet(aet), message_id)

@@ -238,6 +238,16 @@ class CreateTests(SynchronousTestCase):
             self.refused({"Tags": {}, field: "x"}, ErrorCode.BAD_REQUEST, field)
         self.refused({"Tags": {}, "PrivateCreator": 1}, ErrorCode.BAD_REQUEST, "PrivateCreator")
 
+    def test_content_that_is_none(self):
+        """Only null and an empty list stand for no content."""
+        for content in (None, []):
+            self.assertEqual(self.server.post({"Tags": {}, "Content": content}).status, 200)
+        self.refused({"Tags": {}, "Content": ""}, ErrorCode.BAD_FILE_FORMAT, None)
+        for content in (0, False, {}):
+            self.refused(
+                {"Tags": {}, "Content": content}, ErrorCode.CREATE_DICOM_USE_DATA_URI_SCHEME, None
+            )
+
     def test_latin1_body(self):
         """PowerShell sends text in Latin-1 unless it is told otherwise."""
         body = json.dumps({"Tags": {"PatientName": "é"}}, ensure_ascii=False).encode("latin-1")
