@@ -7,6 +7,7 @@ one of a context, and the uncompressed ones together. Reactor thread.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +20,8 @@ from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.query.client import dimse_error, uncompressed_syntaxes
 from orthanc_tw.net.values import InstanceFile, MoveOriginator, Reply
 
+#: PS3.5 section 9.1. Its other rules are broken by real devices, and do no harm here.
+_UID = re.compile("[0-9.]{1,64}")
 #: SOP class and transfer syntax.
 Content = tuple[str, str]
 
@@ -48,6 +51,10 @@ class StoreSettings:
 
     preferred_syntax: str = EXPLICIT_LITTLE_ENDIAN
     transcode: bool = True
+
+
+def _is_proposable(content: Content) -> bool:
+    return all(map(_UID.fullmatch, content))
 
 
 class StoreSession:
@@ -86,6 +93,10 @@ class StoreSession:
             NO_PRESENTATION_CONTEXT; INTERNAL_ERROR if it would have to be transcoded and cannot be
         """
         content = (instance.sop_class_uid, instance.transfer_syntax)
+        if not _is_proposable(content):
+            raise NoPresentationContext(
+                f"SOPClassUID {content[0]!r} or TransferSyntaxUID {content[1]!r} is no UID"
+            )
         association = await self._connected(content, upcoming)
         accepted = association.accepted(instance.sop_class_uid)
         if instance.transfer_syntax not in accepted:
@@ -122,7 +133,9 @@ class StoreSession:
         before = [(uid, syntax) for uid, syntaxes in self._proposed.items() for syntax in syntaxes]
         proposed: dict[str, list[str]] = {}
         count = 0
-        for sop_class, syntax in (content, *upcoming, *before):
+        # What is no UID would spoil the association for the rest.
+        following = [kind for kind in upcoming if _is_proposable(kind)]
+        for sop_class, syntax in (content, *following, *before):
             syntaxes = proposed.get(sop_class, [])
             if syntax in syntaxes:
                 continue

@@ -110,6 +110,18 @@ class SessionTests(SynchronousTestCase):
         self.pool.accepts = lambda uid, syntax: False
         self.failureResultOf(self.send(self.session(), ("1.1", JPEG)), NoPresentationContext)
 
+    def test_no_uid(self) -> None:
+        """What is no UID is not proposed: its instance is refused, the others are sent."""
+        session = self.session()
+        wrong = [("nonsense", EXPLICIT), ("1.1", "\xe9"), ("", EXPLICIT), ("1." * 33, EXPLICIT)]
+        self.successResultOf(self.send(session, ("1.1", EXPLICIT), wrong))
+        for content in wrong:
+            self.failureResultOf(self.send(session, content), NoPresentationContext)
+        self.successResultOf(self.send(session, ("1.1", EXPLICIT)))
+        self.assertEqual(1, len(self.pool.opened))
+        ((_, proposals),) = self.pool.opened
+        self.assertEqual({"1.1"}, {one.abstract_syntax for one in proposals})
+
     def test_status(self) -> None:
         """A warning is success (PS3.4 B.2.3); a failure names its status."""
         session = self.session()
