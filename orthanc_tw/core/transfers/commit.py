@@ -62,6 +62,8 @@ class TransferCommitter:
         self._in_thread = in_thread
         self._at_once = at_once
         self._is_stopping = False
+        # The instances of each commit under way, and who waits for its end.
+        self._under_way: list[tuple[frozenset[str], list[Deferred[None]]]] = []
 
     def stop(self) -> None:
         """Store nothing more, check nothing more."""
@@ -82,11 +84,30 @@ class TransferCommitter:
     async def commit(self, reception: Reception, origin: StoreOrigin) -> None:
         """Store all, or none. What a server that was killed has stored of it counts as stored.
 
+        Waits for the end of another commit that has instances in common with it: what that one
+        takes back would be missing here.
         Cancelled, it takes back what it has stored, and is over after that.
 
         :raises OrthancError: what the first instance that cannot be stored fails with;
             CORRUPTED_FILE if one is another one than was announced
         """
+        mine = frozenset(one.public_id for one in reception.instances)
+        while rival := next((them for them in self._under_way if them[0] & mine), None):
+            waiting: Deferred[None] = Deferred()
+            rival[1].append(waiting)
+            await waiting
+        ended: list[Deferred[None]] = []
+        entry = (mine, ended)
+        self._under_way.append(entry)
+        try:
+            await self._commit(reception, origin)
+        finally:
+            self._under_way.remove(entry)
+            for waiting in ended:
+                fire(waiting)
+
+    async def _commit(self, reception: Reception, origin: StoreOrigin) -> None:
+        self._go_on()
         prior, is_resumed = await self._prior(reception)
         stored: dict[str, None] = {}
 

@@ -270,6 +270,35 @@ class TransferTests(SynchronousTestCase):
         self.assertEqual(400, answer.status)
         self.assertEqual(before, self.target.instances())
 
+    def test_two_at_once(self) -> None:
+        """What a transfer that fails takes back is not what another one was told is there."""
+        content = self.source.server.ask("GET", f"/instances/{self.ids[0]}/file").body
+        good = {"ID": self.ids[0], "Size": len(content), "MD5": hashlib.md5(content).hexdigest()}
+        wrong = {"ID": "x", "Size": 5, "MD5": hashlib.md5(b"wrong").hexdigest()}
+        store: Any = self.target.store.store
+        held: Deferred[None] = Deferred()
+
+        async def slowly(spool: Any, *args: Any) -> Any:
+            if spool.size_bytes == 5:
+                await held
+            return await store(spool, *args)
+
+        self.patch(self.target.store, "store", slowly)
+        commits = []
+        for instances in ([good, wrong], [good]):
+            buckets = [[{"ID": one["ID"], "Offset": "0", "Size": one["Size"]}] for one in instances]
+            path = self.announce(Instances=instances, Buckets=buckets).json()["Path"]
+            self.target.site.ask("PUT", f"{path}/0", content)
+            self.target.site.ask("PUT", f"{path}/1", b"wrong")
+            transaction = path.rpartition("/")[2]
+            commits.append(Deferred.fromCoroutine(self.target.transactions.commit(transaction)))
+        self.assertEqual(self.ids[:1], self.target.instances())
+        self.assertNoResult(commits[1])
+        held.callback(None)
+        self.failureResultOf(commits[0], OrthancError)
+        self.successResultOf(commits[1])
+        self.assertEqual(self.ids[:1], self.target.instances())
+
     def test_oldest(self) -> None:
         """The oldest transaction makes room for a new one."""
         first, *others = [self.announce().json()["Path"] for _ in range(3)]
