@@ -7,6 +7,7 @@ none of the forms but `OrthancPeer.saved`, which is for the database alone.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,6 +68,18 @@ class OrthancPeer:
             raise OrthancError(ErrorCode.BAD_FILE_FORMAT)
         return _of_object(name, value)
 
+    def require_files(self) -> None:
+        """Look whether the files of the client certificate are there.
+
+        :raises OrthancError: INEXISTENT_FILE
+        """
+        for what, path in (
+            ("certificate", self.certificate_file),
+            ("key", self.certificate_key_file if self.certificate_file else ""),
+        ):
+            if path and not os.access(path, os.R_OK):
+                raise OrthancError(ErrorCode.INEXISTENT_FILE, f"Cannot open {what} file: {path}")
+
     def with_path(self, path: str) -> str:
         """The URL of a path of its REST API, with or without a leading slash."""
         return self.url + path.lstrip("/")
@@ -113,6 +126,8 @@ def _of_object(name: str, value: Mapping[str, Any]) -> OrthancPeer:
     texts = {attribute: _text(value, key) for key, attribute in _STRINGS.items()}
     if username and not texts["username"]:
         texts["username"], texts["password"] = username, password
+    if texts["password"] and not texts["username"]:
+        raise OrthancError(ErrorCode.BAD_FILE_FORMAT, "Field Password without field: Username")
     if _boolean(value, "Pkcs11"):
         raise OrthancError(
             ErrorCode.NOT_IMPLEMENTED,

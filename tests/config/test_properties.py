@@ -23,7 +23,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 class PropertyTests(SynchronousTestCase):
-    @settings(max_examples=200, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=200, derandomize=True, database=None)
     @given(st.binary(max_size=40) | TEXT.map(lambda t: ('{"A": ' + t).encode()))
     def test_any_bytes(self, data: bytes) -> None:
         """Any bytes are a document, or an error of one line."""
@@ -34,7 +34,7 @@ class PropertyTests(SynchronousTestCase):
         else:
             self.assertIsInstance(document, dict)
 
-    @settings(max_examples=100, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=100, derandomize=True, database=None)
     @given(st.dictionaries(TEXT, JSON, max_size=4))
     def test_round_trip(self, document: dict[str, Any]) -> None:
         """A document is read as it was written, with comments around its tokens too."""
@@ -47,7 +47,7 @@ class PropertyTests(SynchronousTestCase):
         commented = f'/* " */ {text} // {text}'
         self.assertEqual(parse(commented.encode(), "f", {}), (expected, []))
 
-    @settings(max_examples=300, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=300, derandomize=True, database=None)
     @given(st.sampled_from(sorted(OPTIONS)), JSON)
     def test_any_value(self, name: str, value: Any) -> None:
         """Any value of any option is refused with a reason, or has a canonical form."""

@@ -61,7 +61,6 @@ files = st.sampled_from(FILES)
 flips = st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(0, 255)), max_size=12)
 profile = settings(
     max_examples=300,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

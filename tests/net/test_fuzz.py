@@ -72,7 +72,7 @@ class Recorder:
 
 
 class FuzzTests(SynchronousTestCase):
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(streams(), st.integers(1, 5000))
     def test_acceptor(self, stream: bytes, size: int) -> None:
         """Any bytes, cut anyhow: no error, no spool, no timer is left, the next one works."""
@@ -92,7 +92,7 @@ class FuzzTests(SynchronousTestCase):
         following.dataReceived(request(VERIFICATION) + echo())
         self.assertEqual(1, len(commands(wire.take())))
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.binary(max_size=300), st.booleans())
     def test_upper_layer(self, stream: bytes, is_requestor: bool) -> None:
         """Any bytes at either end: the sans-IO object never raises."""
@@ -106,7 +106,7 @@ class FuzzTests(SynchronousTestCase):
         layer.disconnected()
         self.assertEqual(State.IDLE, layer.state)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(st.binary(max_size=200))
     def test_commands(self, content: bytes) -> None:
         """Any bytes as a command set or a data set: the answer or an abort."""

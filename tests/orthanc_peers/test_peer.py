@@ -92,6 +92,20 @@ class PeerTests(SynchronousTestCase):
                 self.refused({"Url": "http://x", "HttpHeaders": headers}).code,
             )
 
+    def test_password_alone(self) -> None:
+        """A password is somebody's."""
+        self.assertIn("Username", self.refused({"Url": "http://x", "Password": "x"}).details or "")
+
+    def test_files(self) -> None:
+        """The files of a client certificate are looked for when they are named."""
+        peer = {"Url": "http://x", "CertificateFile": __file__, "CertificateKeyFile": __file__}
+        OrthancPeer.from_json("p", peer).require_files()
+        for name in ("CertificateFile", "CertificateKeyFile"):
+            wrong = OrthancPeer.from_json("p", {**peer, name: "/nope.pem"})
+            error = self.assertRaises(OrthancError, wrong.require_files)
+            self.assertIs(ErrorCode.INEXISTENT_FILE, error.code)
+            self.assertIn("/nope.pem", error.details or "")
+
 
 class RegistryTests(SynchronousTestCase):
     """What is specific to peers; `ModalityRegistry` is tested for the rest."""

@@ -116,7 +116,7 @@ class PeerRoutes:
             "PUT", one, self.put, "Update peer",
             spec=Spec(
                 body={JSON: _PEER}, body_required=True, content={TEXT: STRING},
-                statuses=(400, 501),
+                statuses=(400, 404, 501),
             ),
         )  # fmt: skip
         yield Route("DELETE", one, self.delete, "Delete peer", spec=Spec(content={TEXT: STRING}))
@@ -164,7 +164,9 @@ class PeerRoutes:
 
     async def put(self, request: Request, name: str) -> bytes:
         """Add or replace one, by an array or an object."""
-        await self._peers.put(name, OrthancPeer.from_json(name, json_request(request)))
+        peer = OrthancPeer.from_json(name, json_request(request))
+        peer.require_files()
+        await self._peers.put(name, peer)
         return empty_text(request)
 
     async def delete(self, request: Request, name: str) -> bytes:

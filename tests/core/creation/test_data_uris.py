@@ -104,7 +104,7 @@ class LargeJsonTests(SynchronousTestCase):
         """A mark before the body is skipped."""
         self.assertEqual(read(b"\xef\xbb\xbf[1]"), [1])
 
-    @settings(max_examples=60, deadline=None, derandomize=True)
+    @settings(max_examples=60, derandomize=True)
     @given(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(),

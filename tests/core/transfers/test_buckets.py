@@ -35,7 +35,7 @@ class BucketTests(SynchronousTestCase):
         buckets = list(make_buckets(instances(*[1] * 10), 1000, url_bytes=12))
         self.assertEqual([3, 3, 3, 1], [len(one.chunks) for one in buckets])
 
-    @settings(deadline=None, derandomize=True, database=None)
+    @settings(derandomize=True, database=None)
     @given(st.lists(st.integers(0, 50)), st.integers(1, 30))
     def test_properties(self, sizes: list[int], target: int) -> None:
         """Every byte is in a bucket, once and in order, and the wire's rules are kept."""

@@ -57,7 +57,7 @@ def write_zip(members: list[tuple[str, bytes]], deflate: bool, seekable: bool) -
 
 
 class RoundTripTests(SynchronousTestCase):
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(names, st.data(), st.booleans(), st.booleans())
     def test_zipfile_reads_what_is_written(
         self, paths: list[str], data: st.DataObject, deflate: bool, seekable: bool

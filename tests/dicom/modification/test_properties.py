@@ -71,9 +71,7 @@ _SAME = modification(
     {"Keep": ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"], "Force": True}
 )
 _ANONYMIZE = modification({}, anonymize=True).named("Anonymized1")
-_BOUNDED = settings(
-    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+_BOUNDED = settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
 
 
 def _file(content: Dataset, syntax: str, undefined: bool) -> bytes:

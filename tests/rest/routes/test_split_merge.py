@@ -81,7 +81,7 @@ class SplitMergeTests(SplitMergeCase):
         original = self.datasets(study)
         instances = self.ids()
 
-        @settings(max_examples=12, deadline=None, phases=(Phase.explicit, Phase.generate))
+        @settings(max_examples=12, phases=(Phase.explicit, Phase.generate))
         @given(
             st.sets(st.sampled_from(instances), min_size=1),
             st.booleans(),
