@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from twisted.internet.defer import Deferred
 
 from orthanc_tw.core.content import View
 from orthanc_tw.core.documents import Documents
+from orthanc_tw.core.encoded import encoded
 from orthanc_tw.core.lookup import ancestor, require
 from orthanc_tw.core.names import Names
 from orthanc_tw.core.requested import IndexedTags, Requested, requested_of
@@ -32,8 +34,10 @@ from orthanc_tw.model.levels import ResourceType
 
 #: A slice of rows after a public identifier, at most so many.
 Slice = Callable[[ReadTransaction, str | None, int], Sequence[ResourceRow]]
-_NOTHING_REQUESTED = Requested()
 Pages = AsyncIterator[list[JsonValue]]
+_NOTHING_REQUESTED = Requested()
+# Nearly every study has less; a series of thousands of instances is not worth its memory.
+_MOST_KEPT_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Browser:
         def rows(tx: ReadTransaction, after: str | None, limit: int) -> Sequence[ResourceRow]:
             return (ancestor(tx, require(tx, level, public_id), shown or level),)
 
-        found, _ = await self._slice(rows, view, None, 1)
+        found, _ = await self._whole(rows, view, None, 1)
         return found[0]
 
     def one_now(self, level: ResourceType, public_id: str, view: View) -> JsonObject | None:
@@ -140,21 +144,21 @@ class Browser:
             after = str(page[-1])
 
     async def resources(self, rows: Slice, view: View, limit: int = 0) -> Pages:
-        """Resources as JSON, in slices. ``limit`` 0 is all."""
+        """Resources to be encoded, in slices. ``limit`` 0 is all."""
         size = self._settings.resources_per_slice
         after: str | None = None
         left = limit
         while True:
             wanted = min(size, left) if limit else size
             page, last = await self._slice(rows, view, after, wanted)
-            yield list(page)
+            yield page
             left -= len(page)
             if len(page) < wanted or (limit and left <= 0):
                 return
             after = last
 
-    async def show(self, found: Sequence[ResourceRow], view: View) -> list[JsonObject]:
-        """Resources of one level that were found, as JSON; those deleted since are left out."""
+    async def show(self, found: Sequence[ResourceRow], view: View) -> list[JsonValue]:
+        """Resources of one level that were found, to be encoded, but those deleted since."""
 
         def rows(tx: ReadTransaction, after: str | None, limit: int) -> Sequence[ResourceRow]:
             return found
@@ -164,16 +168,50 @@ class Browser:
 
     async def _slice(
         self, rows: Slice, view: View, after: str | None, limit: int
+    ) -> tuple[list[JsonValue], str | None]:
+        """Resources as encoded JSON, and the last identifier of the rows."""
+        if view.requested:
+            answers, last = await self._whole(rows, view, after, limit)
+            return [cast("JsonValue", encoded(answer)) for answer in answers], last
+
+        def read(tx: ReadTransaction) -> tuple[list[JsonValue], str | None]:
+            found = rows(tx, after, limit)
+            return self._encoded(tx, found, view), found[-1].public_id if found else None
+
+        return await self._index.read(read)
+
+    def _encoded(
+        self, tx: ReadTransaction, found: Sequence[ResourceRow], view: View
+    ) -> list[JsonValue]:
+        if not found:
+            return []
+        level = found[0].level
+        kept = tx.notes((level, view))
+        answers = {row.internal_id: kept.get(row.internal_id) for row in found}
+        new = [row for row in found if answers[row.internal_id] is None]
+        if new:
+            shown = self._shown(level, view)
+            for record in tx.expand(new, view.parts(level)):
+                answer = encoded(shown(record))
+                answers[record.internal_id] = answer
+                if memoryview(answer).nbytes <= _MOST_KEPT_BYTES:
+                    kept[record.internal_id] = answer
+        # To be encoded: as good as a value.
+        return [cast("JsonValue", answer) for answer in answers.values() if answer is not None]
+
+    async def _whole(
+        self, rows: Slice, view: View, after: str | None, limit: int
     ) -> tuple[list[JsonObject], str | None]:
+        """Resources with their requested tags, and the last identifier of the rows."""
+
         def read(tx: ReadTransaction) -> tuple[list[tuple[JsonObject, Requested]], str | None]:
             found = rows(tx, after, limit)
             if not found:
                 return [], None
-            records = tx.expand(found, view.parts(found[0].level))
-            shown = self._shown(found[0].level, view)
-            return [(shown(record), self._resolved(tx, record, view)) for record in records], found[
-                -1
-            ].public_id
+            level, last = found[0].level, found[-1].public_id
+            shown = self._shown(level, view)
+            records = tx.expand(found, view.parts(level))
+            return [(shown(record), self._resolved(tx, record, view)) for record in records], last
 
         found, last = await self._index.read(read)
         if view.requested:

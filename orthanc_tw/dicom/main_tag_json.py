@@ -15,6 +15,8 @@ from orthanc_tw.dicom.tag_names import tag_name
 from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 
+_TEXT = frozenset({str})
+
 
 def format_main_tags(
     tags: Mapping[str, JsonValue],
@@ -28,13 +30,15 @@ def format_main_tags(
     :param dictionary: elements that the configuration adds
     :param tag_format: resources are shown in `TagFormat.SIMPLIFY` unless asked otherwise
     """
+    if (
+        tag_format is TagFormat.SIMPLIFY
+        and not dictionary
+        and _TEXT.issuperset(map(type, tags.values()))
+    ):
+        # Nearly all tags of nearly all lists.
+        return {_name(key): value for key, value in tags.items()}
     target: JsonObject = {}
-    is_plain = tag_format is TagFormat.SIMPLIFY and not dictionary
     for key, value in sorted(tags.items()):
-        if is_plain and type(value) is str:
-            # Nearly all tags of nearly all lists.
-            target[_name(key)] = value
-            continue
         tag = int(key.replace(",", ""), 16)
         kind = "Null" if value is None else "String"
         if isinstance(value, Mapping):

@@ -143,9 +143,10 @@ def _expand_chunk(
     (text,) = connection.execute(statement, (_list(rows),)).fetchone()
     found: list[Any] = msgspec.json.decode(text)
     records: dict[int, ResourceRecord] = {}
-    for number, parent, stable, updated, protected, tags, metadata, parent_tags, *lists in found:
+    for row in found:
+        number, parent, stable, updated, protected, tags, metadata = row[:7]
+        parent_tags, children, attachments, labels = row[7:]
         resource = rows[number]
-        children, attachments, labels = lists
         level = resource.level
         if from_parents and parent_tags is not None and level.parent is not None:
             ancestors[number] = {level.parent: parent_tags}

@@ -15,9 +15,9 @@ What lists are made of are structs, which take a quarter of the time of frozen d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 from twisted.internet.defer import Deferred
@@ -243,6 +243,14 @@ class ReadTransaction(Protocol):
     def lookup_identifier(self, tag: str, value: str) -> Sequence[ResourceRow]:
         """Resources whose PatientID, StudyInstanceUID, SeriesInstanceUID, SOPInstanceUID or
         AccessionNumber (``gggg,eeee``) equals ``value``: ``/tools/lookup``.
+        """
+        ...
+
+    def notes(self, key: Hashable) -> dict[int, Any]:
+        """What was kept under ``key`` by ``internal_id``, of just this state of the database.
+
+        To be filled by the caller, who finds it again, or an empty one, in a later transaction
+        of the same thread.
         """
         ...
 

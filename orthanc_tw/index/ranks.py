@@ -11,6 +11,7 @@ from itertools import accumulate
 
 import msgspec
 
+from orthanc_tw.index.notes import Notes
 from orthanc_tw.model.levels import ResourceType
 
 _AMOUNTS = """
@@ -22,12 +23,11 @@ _Totals = tuple[list[str], list[int]]
 
 
 class Ranks:
-    """The table ``ranks`` of a connection, whose sums are kept until something is committed."""
+    """The table ``ranks`` of a connection."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, notes: Notes) -> None:
         self._connection = connection
-        # By level: the version of the database, and what was read of it.
-        self._kept: dict[ResourceType, tuple[int, _Totals]] = {}
+        self._notes = notes
 
     def place(self, level: ResourceType, since: int) -> tuple[str, int] | None:
         """Where to begin, and how many to pass over from there, to have passed over ``since``.
@@ -42,15 +42,14 @@ class Ranks:
         return prefixes[place], since - (totals[place - 1] if place else 0)
 
     def _totals(self, level: ResourceType) -> _Totals:
-        # Changes with each commit of another connection; readers write nothing themselves.
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        kept = self._kept.get(level)
-        if kept is not None and kept[0] == version and not self._connection.total_changes:
-            return kept[1]
+        notes = self._notes.of("ranks")
+        if level in notes:
+            kept: _Totals = notes[level]
+            return kept
         prefixes, amounts = self._connection.execute(_AMOUNTS, (int(level),)).fetchone()
         totals = (
             msgspec.json.decode(prefixes, type=list[str]),
             list(accumulate(msgspec.json.decode(amounts, type=list[int]))),
         )
-        self._kept[level] = (version, totals)
+        notes[level] = totals
         return totals

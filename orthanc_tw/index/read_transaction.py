@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import msgspec
 
 from orthanc_tw.index import archive as archive_sql
 from orthanc_tw.index import changes as changes_sql
@@ -30,6 +33,7 @@ from orthanc_tw.index.gateway import (
     Statistics,
 )
 from orthanc_tw.index.normalize import normalize, tag_number
+from orthanc_tw.index.notes import Notes
 from orthanc_tw.index.rows import (
     ATTACHMENT_COLUMNS,
     RESOURCE_COLUMNS,
@@ -99,7 +103,8 @@ class SqliteReadTransaction:
         self._connection = connection
         self._trigrams = trigrams
         self._execute = connection.execute
-        self._searches = Searches(connection, trigrams=trigrams)
+        self._notes = Notes(connection)
+        self._searches = Searches(connection, self._notes, trigrams=trigrams)
 
     def lookup(self, public_id: str, level: ResourceType | None = None) -> ResourceRow | None:
         """The resource, or None; of several levels the lowest."""
@@ -199,6 +204,10 @@ class SqliteReadTransaction:
             )
         ]
 
+    def notes(self, key: Hashable) -> dict[int, Any]:
+        """See `orthanc_tw.index.notes`."""
+        return self._notes.of(key)
+
     def expand(self, rows: Sequence[ResourceRow], parts: ExpandParts) -> Sequence[ResourceRecord]:
         """Records in the order of ``rows``; one that was deleted since is left out."""
         return expand_sql.expand(self._connection, rows, parts)
@@ -237,13 +246,12 @@ class SqliteReadTransaction:
 
     def attachment_uuids(self, after: str, limit: int) -> Sequence[str]:
         """Storage UUIDs greater than ``after``, in order."""
-        return [
-            row[0]
-            for row in self._execute(
-                "SELECT uuid FROM attachments WHERE uuid > ? ORDER BY uuid LIMIT ?",
-                (after, limit or -1),
-            )
-        ]
+        (text,) = self._execute(
+            "SELECT json_group_array(uuid) FROM"
+            " (SELECT uuid FROM attachments WHERE uuid > ? ORDER BY uuid LIMIT ?)",
+            (after, limit or -1),
+        ).fetchone()
+        return msgspec.json.decode(text, type=list[str])
 
     def metadata(self, internal_id: int) -> Mapping[int, MetadataValue]:
         """By number, ascending; nothing for a resource that is not there."""

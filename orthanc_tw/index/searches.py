@@ -14,6 +14,7 @@ import msgspec
 
 from orthanc_tw.index.find import Statement, count_statement, find_statement, level_count
 from orthanc_tw.index.gateway import FindQuery, ResourceRow
+from orthanc_tw.index.notes import Notes
 from orthanc_tw.index.ranks import Ranks
 from orthanc_tw.index.rows import RESOURCE_COLUMNS, SHORT, resource_rows
 from orthanc_tw.model.levels import ResourceType
@@ -34,10 +35,10 @@ class Searches:
     :param trigrams: whether the database has that index
     """
 
-    def __init__(self, connection: sqlite3.Connection, *, trigrams: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, notes: Notes, *, trigrams: bool) -> None:
         self._connection = connection
         self._trigrams = trigrams
-        self._ranks = Ranks(connection)
+        self._ranks = Ranks(connection, notes)
 
     def page(
         self, level: ResourceType, *, after: str | None, since: int, limit: int

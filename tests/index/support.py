@@ -75,7 +75,7 @@ def instance(
         own[level].update(more)
     return NewInstance(
         resources=tuple(
-            NewResource(level, identifiers.public_id(level), own[level], {16: f"sig{int(level)}"})
+            NewResource(level, identifiers.public_id(level), own[level], {15: f"sig{int(level)}"})
             for level in ResourceType
         ),
         attachment=file or attachment(path),

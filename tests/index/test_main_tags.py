@@ -21,7 +21,7 @@ from .support import (
     public_id,
 )
 
-SIGNATURE, SEQUENCES, REMOTE_AET, USER = 16, 17, 3, 1024
+SIGNATURE, SEQUENCES, REMOTE_AET, USER = 15, 16, 3, 1024
 
 
 class MainTagsTests(IndexCase):

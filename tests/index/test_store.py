@@ -168,9 +168,9 @@ class StoreTests(IndexCase):
         study, inst = self.row("p/s").internal_id, self.row("p/s/e/i").internal_id
         last_update = int(MetadataType.LAST_UPDATE)
         of_study = self.read(lambda tx: tx.metadata(study))
-        self.assertEqual({n: m.value for n, m in of_study.items()}, {last_update: DATE, 16: "sig2"})
+        self.assertEqual({n: m.value for n, m in of_study.items()}, {last_update: DATE, 15: "sig2"})
         of_instance = self.read(lambda tx: tx.metadata(inst))
-        self.assertEqual({n: m.value for n, m in of_instance.items()}, {16: "sig4"})
+        self.assertEqual({n: m.value for n, m in of_instance.items()}, {15: "sig4"})
 
     def test_last_update_of_all_ancestors(self) -> None:
         """A new instance sets LastUpdate of its series, study and patient, of no other."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from orthanc_tw.net.interface import MoveOriginator
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.model.errors import OrthancError
+from orthanc_tw.net.values import MoveOriginator
 from orthanc_tw.rest.routes.modality_store import move_originator
 
 
