@@ -116,6 +116,10 @@ WORKLOADS = (
         is_target=True,
     ),
     Workload(
+        "/studies?expand, 100 from anywhere",
+        lambda n, total: get(f"/studies?expand&since={_some(n, total)}&limit=100"),
+    ),
+    Workload(
         "/instances, 100 from 90 % on",
         lambda n, total: get(f"/instances?since={total * 9}&limit=100"),
     ),
