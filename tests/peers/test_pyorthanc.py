@@ -160,7 +160,8 @@ class PyOrthancTests(TestCase):
                 "SeriesInstanceUID": SERIES_UID,
             }
         if name.endswith(("_modify", "_split")):
-            body: dict[str, Any] = {"Replace": {"PatientName": "New"}}
+            # Not of the patient, who may have other studies: which comes first is chance.
+            body: dict[str, Any] = {"Replace": {"StudyDescription": "New"}}
             if name == "post_patients_id_modify":
                 body = {"Replace": {"PatientID": "New"}, "Force": True}
             if name.endswith("_split"):
