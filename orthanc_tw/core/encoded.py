@@ -11,15 +11,20 @@ import json
 
 import msgspec
 
-from orthanc_tw.model.json_types import JsonObject
+from orthanc_tw.model.json_types import JsonObject, JsonValue
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-def encoded(value: JsonObject) -> msgspec.Raw:
-    """The same value as text, which encoders take as it is; keys sorted, without spaces."""
+def json_text(value: JsonValue) -> bytes:
+    """UTF-8, keys sorted, without spaces; lone surrogates become question marks."""
     try:
-        text = _ENCODER.encode(value)
-    except UnicodeEncodeError:  # half of a surrogate pair
-        text = json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "replace")
-    return msgspec.Raw(text)
+        return _ENCODER.encode(value)
+    except UnicodeEncodeError:
+        text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+        return text.encode("utf-8", "replace")
+
+
+def encoded(value: JsonObject) -> msgspec.Raw:
+    """The `json_text` of a value, which encoders take as it is."""
+    return msgspec.Raw(json_text(value))

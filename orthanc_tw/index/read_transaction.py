@@ -101,7 +101,6 @@ class SqliteReadTransaction:
 
     def __init__(self, connection: sqlite3.Connection, *, trigrams: bool) -> None:
         self._connection = connection
-        self._trigrams = trigrams
         self._execute = connection.execute
         self._notes = Notes(connection)
         self._searches = Searches(connection, self._notes, trigrams=trigrams)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import msgspec
 
+from orthanc_tw.core.encoded import json_text
 from orthanc_tw.model.json_types import JsonValue
-
-_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
 def pretty(value: JsonValue) -> bytes:
@@ -16,8 +13,4 @@ def pretty(value: JsonValue) -> bytes:
 
     A dozen times faster than the standard library, which indents in Python.
     """
-    try:
-        return msgspec.json.format(_ENCODER.encode(value), indent=3)
-    except UnicodeEncodeError:
-        text = json.dumps(value, indent=3, sort_keys=True, ensure_ascii=False)
-        return text.encode("utf-8", "replace")
+    return msgspec.json.format(json_text(value), indent=3)
