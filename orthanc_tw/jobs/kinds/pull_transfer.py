@@ -135,16 +135,8 @@ class PullTransferJob(TransferJob):
         network = self._network
         peer = network.peer(self._query.peer)
         body = json.dumps([resource.to_json() for resource in self._query.resources]).encode()
-        found = await network.insist(
-            lambda: network.client.request(
-                peer,
-                "POST",
-                "transfers/lookup",
-                body=body,
-                headers={"Content-Type": "application/json"},
-                maximum_bytes=_LOOKUP_BYTES,
-            ),
-            is_opening=True,
+        found = await network.post(
+            peer, "transfers/lookup", body, is_opening=True, maximum_bytes=_LOOKUP_BYTES
         )
         # A patient may have a hundred thousand instances.
         answer = await self._context.in_thread(json_of, peer, found)

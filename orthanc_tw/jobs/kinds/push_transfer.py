@@ -141,16 +141,7 @@ class PushTransferJob(TransferJob):
         network = self._network
         peer = network.peer(self._query.peer)
         body = await self._context.in_thread(_announcement, *self._plan, self._query.compression)
-        answer = await network.insist(
-            lambda: network.client.request(
-                peer,
-                "POST",
-                "transfers/push",
-                body=body,
-                headers={"Content-Type": "application/json"},
-            ),
-            is_opening=not self._begun,
-        )
+        answer = await network.post(peer, "transfers/push", body, is_opening=not self._begun)
         value = json_of(peer, answer)
         identifier = value.get("ID") if isinstance(value, dict) else None
         if not isinstance(identifier, str) or not identifier:

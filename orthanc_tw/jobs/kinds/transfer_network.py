@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 from orthanc_tw.jobs.interface import TransientFailure
 from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.model.errors import OrthancError
-from orthanc_tw.peers.client import PeerClient
+from orthanc_tw.peers.client import MAXIMUM_ANSWER_BYTES, PeerAnswer, PeerClient
 from orthanc_tw.peers.errors import PeerAnswerError, PeerError, PeerFull, PeerStatusError
 from orthanc_tw.peers.peer import OrthancPeer
 
@@ -72,6 +72,31 @@ class TransferNetwork:
         :raises OrthancError: UNKNOWN_RESOURCE
         """
         return self._peer_named(name)
+
+    async def post(
+        self,
+        peer: OrthancPeer,
+        path: str,
+        body: bytes,
+        *,
+        is_opening: bool,
+        maximum_bytes: int = MAXIMUM_ANSWER_BYTES,
+    ) -> PeerAnswer:
+        """Send JSON; `insist` says for how long, and what is raised.
+
+        :param maximum_bytes: of the answer
+        """
+        return await self.insist(
+            lambda: self.client.request(
+                peer,
+                "POST",
+                path,
+                body=body,
+                headers={"Content-Type": "application/json"},
+                maximum_bytes=maximum_bytes,
+            ),
+            is_opening=is_opening,
+        )
 
     async def insist(
         self,
