@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from twisted.web.server import Request
 
-from orthanc_tw import __version__
 from orthanc_tw.index.gateway import Index, Statistics
 from orthanc_tw.model.json_types import JsonObject, JsonValue
 from orthanc_tw.model.levels import ResourceType
@@ -82,7 +81,7 @@ class SystemSettings:
 
 
 def system_json(settings: SystemSettings) -> JsonObject:
-    """The answer of ``/system``: Orthanc's fields, then our own."""
+    """The answer of ``/system``."""
     tags: JsonObject = {
         level.label: ";".join(settings.main_dicom_tags.get(level, ())) for level in ResourceType
     }
@@ -98,8 +97,6 @@ def system_json(settings: SystemSettings) -> JsonObject:
         "DicomPort": settings.dicom_port,
         "HasLabels": True,
         "HttpPort": settings.http_port,
-        "Implementation": "orthanc-tw",
-        "ImplementationVersion": __version__,
         "IngestTranscoding": settings.ingest_transcoding,
         "IsHttpServerSecure": settings.is_http_server_secure,
         "MainDicomTags": tags,

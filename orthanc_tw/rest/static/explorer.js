@@ -105,7 +105,7 @@ element("next").addEventListener("click", () => { since += PAGE; refresh(); });
 (async () => {
   try {
     const system = await call("system");
-    element("name").textContent = system.Name + " (orthanc-tw " + system.ImplementationVersion + ")";
+    element("name").textContent = system.Name + " (orthanc-tw)";
     document.title = system.Name;
     await refresh();
     setInterval(() => showJobs().catch(() => {}), 5000);
