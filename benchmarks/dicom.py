@@ -23,7 +23,8 @@ from typing import Any
 
 from benchmarks.data import make_instance
 from benchmarks.scu import send_all
-from benchmarks.servers import free_port, start_ours, start_reference
+from benchmarks.servers import start_ours, start_reference
+from tests.ports import free_port
 
 
 def make_files(folder: Path, count: int, size: int, first: int) -> Path:

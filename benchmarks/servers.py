@@ -7,13 +7,14 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from tests.ports import free_port
 
 OPTIONS = {
     "RemoteAccessAllowed": True,
@@ -33,13 +34,6 @@ OPTIONS = {
 def environment() -> dict[str, str]:
     """That of a server, which runs from this checkout whether it is installed or not."""
     return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
-
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def write_configuration(folder: Path, options: dict[str, Any]) -> tuple[int, Path]:

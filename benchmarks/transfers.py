@@ -19,7 +19,8 @@ from typing import Any
 
 from benchmarks.data import make_instance
 from benchmarks.network import SlowNetwork
-from benchmarks.servers import OPTIONS, environment, free_port
+from benchmarks.servers import OPTIONS, environment
+from tests.ports import free_port
 
 
 class Host:

@@ -15,7 +15,7 @@ from orthanc_tw.peers.peer import OrthancPeer
 from orthanc_tw.peers.proxy import ProxySettings
 from orthanc_tw.peers.tls import TrustSettings
 from tests.orthanc_peers import test_tls
-from tests.peers.process import free_port
+from tests.ports import free_port
 
 
 class Proxy(Protocol):

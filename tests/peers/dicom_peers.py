@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import pydicom
 from pydicom.filereader import _read_file_meta_info, read_preamble
 
-from tests.peers.process import OrthancProcess, free_port
+from tests.peers.process import OrthancProcess
+from tests.ports import free_port
 
 TEST_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
 ORTHANC = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")

@@ -20,7 +20,8 @@ from tests.peers.dicom_peers import (
     stored_instances,
     upload_all,
 )
-from tests.peers.process import OrthancProcess, free_port
+from tests.peers.process import OrthancProcess
+from tests.ports import free_port
 
 PETER = "98890234"
 

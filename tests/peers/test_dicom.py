@@ -20,7 +20,8 @@ from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[at
 
 from benchmarks.data import make_instance
 from orthanc_tw.dicom.meta_header import read_meta_header
-from tests.peers.process import OrthancProcess, free_port
+from tests.peers.process import OrthancProcess
+from tests.ports import free_port
 from tests.rest.test_tls import certificate
 
 _config.STORE_SEND_CHUNKED_DATASET = True

@@ -26,7 +26,8 @@ from tests.peers.job_workloads import (
     Workload,
     study_content,
 )
-from tests.peers.process import OrthancProcess, free_port, is_open, wait_for
+from tests.peers.process import OrthancProcess, is_open, wait_for
+from tests.ports import free_port
 
 JOBS = 20
 SEED = 20261122

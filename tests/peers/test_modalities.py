@@ -21,7 +21,8 @@ from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[at
 from pyorthanc import Orthanc
 
 from orthanc_tw.dicom.meta_header import read_meta_header
-from tests.peers.process import OrthancProcess, free_port, is_open, wait_for
+from tests.peers.process import OrthancProcess, is_open, wait_for
+from tests.ports import free_port
 
 DATA = Path(pydicom.__file__).parent / "data" / "test_files"
 #: Orthanc sends them by C-GET as they are: an association has one context for a SOP class.

@@ -22,7 +22,8 @@ from orthanc_api_client import ChangeType, InstancesSet, LogLevel, OrthancApiCli
 from PIL import Image
 from twisted.trial.unittest import TestCase
 
-from tests.peers.process import OrthancProcess, free_port
+from tests.peers.process import OrthancProcess
+from tests.ports import free_port
 
 DATA = Path(pydicom.__file__).parent / "data" / "test_files"
 CT = DATA / "CT_small.dcm"

@@ -25,7 +25,8 @@ from tests.peers.dicom_peers import (
     get_json,
     wait_until,
 )
-from tests.peers.process import OrthancProcess, free_port
+from tests.peers.process import OrthancProcess
+from tests.ports import free_port
 
 COUNT = 500
 IMPLICIT = "1.2.840.10008.1.2"

@@ -9,7 +9,8 @@ import unittest
 import urllib.request
 from pathlib import Path
 
-from tests.peers.process import OrthancProcess, free_port
+from tests.peers.process import OrthancProcess
+from tests.ports import free_port
 
 PROMETHEUS = shutil.which("prometheus")
 PROMTOOL = shutil.which("promtool")

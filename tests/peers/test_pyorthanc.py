@@ -20,7 +20,8 @@ from pyorthanc import Orthanc
 from pyorthanc._orthanc_sdk_enums import ErrorCode
 from twisted.trial.unittest import TestCase
 
-from tests.peers.process import OrthancProcess, free_port
+from tests.peers.process import OrthancProcess
+from tests.ports import free_port
 
 DATA = Path(pydicom.__file__).parent / "data" / "test_files"
 FILES = ["CT_small.dcm", "MR_small.dcm", "rtplan.dcm", "dicomdirtests/77654033/CR1/6154"]

@@ -30,8 +30,9 @@ from tests.peers.dicom_peers import (
     upload,
     wait_until,
 )
-from tests.peers.process import OrthancProcess, free_port, is_open, wait_for
+from tests.peers.process import OrthancProcess, is_open, wait_for
 from tests.peers.query_retrieve import Case, even, identifier
+from tests.ports import free_port
 
 STORAGE_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 

@@ -24,9 +24,10 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 )
 
 from tests.peers.dicom_peers import dcmtk, stored_instances, upload_all
-from tests.peers.process import free_port, wait_for
+from tests.peers.process import wait_for
 from tests.peers.query_retrieve import even, identifier
 from tests.peers.test_modalities import DATA, Case, dataset_bytes
+from tests.ports import free_port
 
 # One SOP class (secondary capture) in three transfer syntaxes.
 CAPTURES = ("CT_small.dcm", "SC_rgb_jpeg_dcmtk.dcm", "JPEG2000.dcm")

@@ -16,7 +16,8 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from twisted.trial.unittest import TestCase
 
-from tests.peers.process import ROOT, OrthancProcess, free_port
+from tests.peers.process import ROOT, OrthancProcess
+from tests.ports import free_port
 
 
 class StopTests(TestCase):

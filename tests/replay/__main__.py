@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -25,6 +26,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.ports import free_port
 
 HERE = Path(__file__).resolve().parent
 REFERENCE = HERE.parent / "reference"
@@ -92,15 +95,15 @@ class Ports:
     silent: int
 
     @staticmethod
-    def of(options: argparse.Namespace, number: int) -> Ports:
-        """Those of a topic by its number."""
-        return Ports(
-            options.port + number,
-            options.dicom_port + number,
-            options.peer_port + number,
-            options.peer_dicom_port + number,
-            options.silent_port + number,
-        )
+    def foreign(text: str) -> Ports:
+        """Five that a recording does not contain.
+
+        The replayer puts the name of a port where an answer has its number: a size of a file
+        that happens to be the same would not match.
+        """
+        numbers = set(re.findall(r"\d{5}", text))
+        ports = (port for port in iter(free_port, None) if str(port) not in numbers)
+        return Ports(*itertools.islice(ports, 5))
 
 
 class ServerProcess:
@@ -157,7 +160,7 @@ class ServerProcess:
 
 
 def replay(
-    replayer: types.ModuleType, topic: str, ports: Ports, options: argparse.Namespace
+    replayer: types.ModuleType, topic: str, options: argparse.Namespace
 ) -> tuple[Outcome, str]:
     """Run one topic; once more, on a new server, if it goes by the time of day and failed.
 
@@ -167,6 +170,7 @@ def replay(
     twice. What did not match the first time is printed.
     """
     recording = replayer.load(REFERENCE / "recordings" / f"{topic}.json")
+    ports = Ports.foreign(json.dumps(recording))
     outcome, log = attempt(replayer, recording, topic, ports, options.verbose)
     timed = any("sleep" in exchange or "wait" in exchange for exchange in recording["exchanges"])
     if outcome.failures and timed and not log and not options.once:
@@ -233,11 +237,7 @@ def attempt(
 
 
 def keep_silent(session: Any, port: int) -> None:
-    """Let the port that never answers be this one.
-
-    The replayer takes whatever port is free, and then puts its name where an answer has that
-    number: a size of a file that happens to be the same would not match, one run in many.
-    """
+    """Let the port that never answers be this one; the replayer takes whatever is free."""
     session.silent.close()
     session.silent = socket.create_server(("127.0.0.1", port), backlog=64)
     session.variables["SILENT_PORT"] = port
@@ -275,11 +275,6 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="no topic a second time")
     parser.add_argument("--limit", type=int, default=1000, help="failures shown a topic")
     parser.add_argument("--jobs", type=int, default=2, help="servers at once")
-    parser.add_argument("--port", type=int, default=19142, help="first port of HTTP to use")
-    parser.add_argument("--dicom-port", type=int, default=19342, help="first port of DICOM")
-    parser.add_argument("--peer-port", type=int, default=19542, help="the same of second servers")
-    parser.add_argument("--peer-dicom-port", type=int, default=19742, help="the same")
-    parser.add_argument("--silent-port", type=int, default=19942, help="first that never answers")
     options = parser.parse_args()
     replayer = load_replayer()
     known = [name for name, _ in replayer.topics()]
@@ -295,10 +290,7 @@ def main() -> int:
     passed = skipped = status = 0
     failures: list[str] = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        runs = [
-            pool.submit(replay, replayer, topic, Ports.of(options, number), options)
-            for number, topic in enumerate(chosen)
-        ]
+        runs = [pool.submit(replay, replayer, topic, options) for topic in chosen]
         for run in runs:
             outcome, log = run.result()
             print(
