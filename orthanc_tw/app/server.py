@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -28,9 +27,10 @@ from orthanc_tw.app.dicom_listening import DicomListening
 from orthanc_tw.app.listening import Listening
 from orthanc_tw.app.parts import Parts, make_parts
 from orthanc_tw.app.stability import StabilityService
+from orthanc_tw.app.sweeping import SweepService
 from orthanc_tw.app.threads import Mailbox, Threads
 from orthanc_tw.config import Configuration
-from orthanc_tw.core.sweep import sweep
+from orthanc_tw.core.sweep import Sweep
 from orthanc_tw.index.connection import IndexSettings
 from orthanc_tw.index.sqlite import SqliteIndex, open_index
 from orthanc_tw.log_levels import LogLevels
@@ -154,6 +154,10 @@ class Server(MultiService):
                 self._index, settings.stable_age(self._configuration), self._reactor, time.time
             )
             stability.setServiceParent(self)  # type: ignore[no-untyped-call]
+            sweeping = SweepService(
+                Sweep(storage, self._index), storage.end_sweep, self.in_thread, self._reactor
+            )
+            sweeping.setServiceParent(self)  # type: ignore[no-untyped-call]
         return self._parts
 
     def startService(self) -> None:
@@ -168,9 +172,6 @@ class Server(MultiService):
         # once are stored three times as fast).
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         super().startService()  # type: ignore[no-untyped-call]
-        if not self._configuration.boolean("ReadOnly"):
-            sweeping = sweep(parts.storage, self._index, self.in_thread)
-            sweeping.addErrback(partial(self._log.failure, "Sweeping the storage area"))
         # Requests about jobs wait for these by themselves.
         self._ready = parts.engine.when_ready()
         if self._listening is not None:

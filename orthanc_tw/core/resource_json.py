@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from orthanc_tw.core.content import Content, View
 from orthanc_tw.core.metadata_text import shown
 from orthanc_tw.core.names import Names
-from orthanc_tw.dicom.main_tag_json import format_main_tags
+from orthanc_tw.dicom.main_tag_json import format_main_tags, plain_tags
+from orthanc_tw.dicom.tag_json import TagFormat
 from orthanc_tw.dicom.tags import UserDictionary
 from orthanc_tw.index.gateway import Attachment, ResourceRecord
 from orthanc_tw.model.json_types import JsonObject, JsonValue
@@ -21,6 +22,7 @@ from orthanc_tw.model.registries import ContentType, MetadataType
 _ORIGINS = tuple(
     (kind.label, int(kind)) for kind in (MetadataType.ANONYMIZED_FROM, MetadataType.MODIFIED_FROM)
 )
+_EXPECTED = MetadataType.EXPECTED_NUMBER_OF_INSTANCES
 _SEQUENCES = int(MetadataType.MAIN_DICOM_SEQUENCES)
 
 
@@ -53,6 +55,8 @@ class ResourceJson:
         self._names = names
         self._format = view.format
         self._dictionary = dictionary
+        self._is_plain = view.format is TagFormat.SIMPLIFY and not dictionary
+        self._level = level
         self._type = level.label
         self._has_main_tags = Content.MAIN_DICOM_TAGS in content
         self._has_patient = self._has_main_tags and level is ResourceType.STUDY
@@ -70,11 +74,17 @@ class ResourceJson:
     def __call__(self, record: ResourceRecord) -> JsonObject:
         """The JSON of a resource of the level."""
         answer: JsonObject = {"ID": record.public_id, "Type": self._type}
+        metadata = record.metadata
         if self._has_main_tags:
-            answer["MainDicomTags"] = self._tags(_main_tags(record))
+            if self._is_plain and _SEQUENCES not in metadata:
+                answer["MainDicomTags"] = plain_tags(record.tags)
+            else:
+                answer["MainDicomTags"] = self._tags(_main_tags(record))
         if self._has_patient:
             patient = record.ancestors_tags.get(ResourceType.PATIENT, {})
-            answer["PatientMainDicomTags"] = self._tags(patient)
+            answer["PatientMainDicomTags"] = (
+                plain_tags(patient) if self._is_plain else self._tags(patient)
+            )
         if self._parent is not None:
             answer[self._parent] = record.parent_public_id
         if self._children is not None:
@@ -90,13 +100,30 @@ class ResourceJson:
         if self._has_metadata:
             answer["Metadata"] = {
                 self._names.label(number): shown(item.value)
-                for number, item in sorted(record.metadata.items())
+                for number, item in sorted(metadata.items())
             }
         if self._has_attachments:
             answer["Attachments"] = [attachment_json(item) for item in record.attachments]
         if self._is_legacy:
-            answer.update(_legacy(record))
+            self._add_legacy(answer, record)
         return answer
+
+    def _add_legacy(self, answer: JsonObject, record: ResourceRecord) -> None:
+        """Fields taken from metadata and attachments, shown unless ``ResponseContent`` is given."""
+        metadata = record.metadata
+        for name, number in _ORIGINS:
+            if number in metadata:
+                answer[name] = metadata[number].value
+        if self._level is not ResourceType.INSTANCE:
+            answer["LastUpdate"] = record.last_update
+            if self._level is ResourceType.SERIES:
+                answer[_EXPECTED.label] = _integer(record, _EXPECTED)
+            return
+        answer["IndexInSeries"] = _integer(record, MetadataType.INDEX_IN_SERIES)
+        for attachment in record.attachments:
+            if attachment.content_type == ContentType.DICOM:
+                answer["FileSize"] = attachment.size_bytes
+                answer["FileUuid"] = attachment.uuid
 
     def _tags(self, tags: Mapping[str, JsonValue]) -> JsonObject:
         return format_main_tags(tags, self._format, self._dictionary)
@@ -110,26 +137,6 @@ def _main_tags(record: ResourceRecord) -> Mapping[str, JsonValue]:
     return {**record.tags, **json.loads(sequences.value)}
 
 
-def _legacy(record: ResourceRecord) -> JsonObject:
-    """Fields taken from metadata and attachments, shown unless ``ResponseContent`` is given."""
-    answer: JsonObject = {}
-    for name, metadata in _ORIGINS:
-        if metadata in record.metadata:
-            answer[name] = record.metadata[metadata].value
-    if record.level is not ResourceType.INSTANCE:
-        answer["LastUpdate"] = record.last_update
-    if record.level is ResourceType.SERIES:
-        number = MetadataType.EXPECTED_NUMBER_OF_INSTANCES
-        answer[number.label] = _integer(record, number)
-    if record.level is ResourceType.INSTANCE:
-        answer["IndexInSeries"] = _integer(record, MetadataType.INDEX_IN_SERIES)
-        for attachment in record.attachments:
-            if attachment.content_type == ContentType.DICOM:
-                answer["FileSize"] = attachment.size_bytes
-                answer["FileUuid"] = attachment.uuid
-    return answer
-
-
 def _integer(record: ResourceRecord, number: MetadataType) -> int | None:
     item = record.metadata.get(number)
     try:
@@ -140,7 +147,7 @@ def _integer(record: ResourceRecord, number: MetadataType) -> int | None:
 
 def _status(record: ResourceRecord) -> str:
     """Whether a series is complete, by the number of its instances."""
-    expected = _integer(record, MetadataType.EXPECTED_NUMBER_OF_INSTANCES)
+    expected = _integer(record, _EXPECTED)
     if expected is None:
         return "Unknown"
     if record.children_count == expected:

@@ -7,7 +7,6 @@ index holds: text by tag, sequences in the ``full`` format.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 from orthanc_tw.dicom.shared_tags import convert
 from orthanc_tw.dicom.tag_json import TagFormat, add_tag
@@ -35,8 +34,7 @@ def format_main_tags(
         and not dictionary
         and _TEXT.issuperset(map(type, tags.values()))
     ):
-        # Nearly all tags of nearly all lists.
-        return {_name(key): value for key, value in tags.items()}
+        return plain_tags(tags)
     target: JsonObject = {}
     for key, value in sorted(tags.items()):
         tag = int(key.replace(",", ""), 16)
@@ -52,6 +50,24 @@ def format_main_tags(
     return target
 
 
-@lru_cache(maxsize=4096)
-def _name(key: str) -> str:
-    return tag_name(int(key.replace(",", ""), 16))
+def plain_tags(tags: Mapping[str, JsonValue]) -> JsonObject:
+    """`format_main_tags` of text in `TagFormat.SIMPLIFY` without a dictionary.
+
+    That is nearly all tags of nearly all lists.
+    """
+    names = _NAMES
+    return {names[key]: value for key, value in tags.items()}
+
+
+class _Names(dict[str, str]):
+    """Names by ``gggg,eeee``, filled as they are asked for. A look-up is no call."""
+
+    def __missing__(self, key: str) -> str:
+        if len(self) > _MOST_NAMES:
+            self.clear()
+        self[key] = name = tag_name(int(key.replace(",", ""), 16))
+        return name
+
+
+_MOST_NAMES = 4096
+_NAMES = _Names()

@@ -19,6 +19,10 @@ _DEFINITION = re.compile(
 )
 
 
+#: The first element that a private creator can reserve a block of (PS3.5 section 7.8.1).
+_FIRST_BLOCK = 0x1000
+
+
 @dataclass(frozen=True, slots=True)
 class PrivateEntry:
     """What is known of a private element."""
@@ -32,10 +36,12 @@ class PrivateDictionary:
 
     :param text: the definitions
     :param fallback: whether what they lack is looked up in the dictionary of the package
+    :ivar tags: elements of one group by their names, in the first block that can be reserved
     """
 
     def __init__(self, text: str, *, fallback: bool = False) -> None:
         self._fallback = fallback
+        self.tags: dict[str, int] = {}
         self._exact: dict[tuple[str, int, int], PrivateEntry] = {}
         self._in_range: dict[tuple[str, int], list[tuple[int, int, PrivateEntry]]] = {}
         for match in _DEFINITION.finditer(text):
@@ -45,7 +51,10 @@ class PrivateDictionary:
             # One name of the dictionary has a space by mistake
             entry = PrivateEntry(vr, name.replace(" ", ""))
             if last is None:
-                self._exact.setdefault((creator, int(first, 16), number), entry)
+                group = int(first, 16)
+                self._exact.setdefault((creator, group, number), entry)
+                place = number if number > 0xFF else _FIRST_BLOCK | number
+                self.tags.setdefault(entry.name, group << 16 | place)
             else:
                 self._in_range.setdefault((creator, number), []).append(
                     (int(first, 16), int(last, 16), entry)

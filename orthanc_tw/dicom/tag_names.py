@@ -88,7 +88,9 @@ def _user_entry(
     tag: int, private_creator: str | None, dictionary: UserDictionary
 ) -> DictionaryEntry | None:
     entry = dictionary.by_tag.get(tag)
-    return entry if entry and entry.creator == private_creator else None
+    if entry and is_private(tag) and entry.creator != private_creator:
+        return None
+    return entry
 
 
 @lru_cache(maxsize=8192)

@@ -83,6 +83,8 @@ def parse_tag(text: str, dictionary: UserDictionary = _NO_ENTRIES) -> int:
     if entry is not None:
         return entry.tag
     found = _tag_of_name(text)
+    if found is None and dictionary.private is not None:
+        found = dictionary.private.tags.get(text)
     if found is None:
         raise OrthancError(ErrorCode.UNKNOWN_DICOM_TAG, text)
     return found

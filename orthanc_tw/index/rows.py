@@ -91,11 +91,14 @@ def encode_metadata(metadata: Mapping[int, MetadataValue]) -> str:
 
 def decode_metadata(column: Mapping[str, Any], last_update: str | None) -> dict[int, MetadataValue]:
     """Metadata by number, ascending, with the LastUpdate that is kept apart."""
-    decoded: dict[int, MetadataValue] = {}
-    for number, item in column.items():
-        decoded[int(number)] = MetadataValue(item, 0) if type(item) is str else MetadataValue(*item)
+    decoded = {
+        int(number): MetadataValue(item, 0) if type(item) is str else MetadataValue(*item)
+        for number, item in column.items()
+    }
     if last_update is not None:
         decoded[_LAST_UPDATE] = MetadataValue(last_update, 0)
+    if len(decoded) < 2:
+        return decoded
     numbers = sorted(decoded)
     # Nearly always they are in order.
     return decoded if numbers == [*decoded] else {number: decoded[number] for number in numbers}

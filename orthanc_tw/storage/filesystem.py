@@ -138,17 +138,27 @@ class FilesystemStorage:
             with suppress(FileNotFoundError):
                 os.unlink(self.path(uuid))
 
+    def exists(self, uuid: str) -> bool:
+        """Whether there is such a file."""
+        return os.path.exists(self.path(uuid))
+
     def uuids(self) -> Iterator[str]:
         """All UUIDs on disk, ascending. Reads one folder of the second level at a time."""
+        for _, found in self.folders():
+            yield from found
+
+    def folders(self) -> Iterator[tuple[str, list[str]]]:
+        """How all UUIDs of a folder of the second level begin, and these; both ascending."""
         for first in _subfolders(self._folder):
             for second in _subfolders(os.path.join(self._folder, first)):
                 prefix = first + second
+                found: list[str] = []
                 with (
                     suppress(FileNotFoundError),
                     os.scandir(os.path.join(self._folder, first, second)) as entries,
                 ):
                     found = [entry.name for entry in entries if entry.name.startswith(prefix)]
-                yield from sorted(name for name in found if _UUID.match(name))
+                yield prefix, sorted(name for name in found if _UUID.match(name))
 
     def clear_spool(self) -> None:
         """Remove what a killed server left in the spool folder."""
@@ -158,7 +168,7 @@ class FilesystemStorage:
                     os.unlink(entry.path)
 
     def is_born(self, uuid: str) -> bool:
-        """Whether this process made that file since the sweep began (its row may follow)."""
+        """Whether this process made that file while the sweep is not over: its row may follow."""
         born = self._born
         return born is not None and uuid in born
 

@@ -10,8 +10,9 @@ from orthanc_tw.app.export import export_settings
 from orthanc_tw.app.transfer_syntaxes import transfer_syntaxes
 from orthanc_tw.config import ConfigurationError
 from orthanc_tw.dicom.tag_names import dictionary_vr, tag_name
-from orthanc_tw.dicom.tags import UNKNOWN_NAME
+from orthanc_tw.dicom.tags import UNKNOWN_NAME, parse_tag
 from orthanc_tw.dicom.uids import TRANSFER_SYNTAXES
+from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.startup import StartupError
 from tests.config.test_loading import Case
 
@@ -64,6 +65,30 @@ class DictionaryTests(Case):
         self.assertEqual(dictionary_vr(tag, SIEMENS, dictionary=unknown), "UN")
         self.assertEqual(tag_name(0x00290010, SIEMENS, unknown), "PrivateCreator")
         self.assertEqual(tag_name(0x00100010, None, unknown), "PatientName")
+
+    def test_names_of_external(self) -> None:
+        """Names of external dictionaries are understood, those of private elements too."""
+        path = Path(self.mktemp()).absolute()
+        path.write_text(
+            "(0012,0999)\tLO\tMyPublic\t1\tX\n"
+            '(0011,"MYPRIV",01)\tLO\tMyPrivate\t1\tX\n'
+            '(0011,"MYPRIV",2042)\tLO\tMyFixed\t1\tX\n'
+            '(0019-o-0021,"MYPRIV",01)\tLO\tMyRange\t1\tX\n'
+            '(0013,"MYPRIV",01)\tLO\tPatientName\t1\tX\n'
+        )
+        found = self.dictionary(ExternalDictionaries=[str(path)])
+        tags = [parse_tag(name, found) for name in ("MyPublic", "MyPrivate", "MyFixed")]
+        self.assertEqual(tags, [0x00120999, 0x00111001, 0x00112042])
+        self.assertEqual(tag_name(0x00111001, "MYPRIV", found), "MyPrivate")
+        self.assertEqual(parse_tag("PatientName", found), 0x00100010)
+        for name in ("MyRange", "CSAImageHeaderType"):
+            self.assertRaises(OrthancError, parse_tag, name, found)
+
+    def test_public_beside_a_creator(self) -> None:
+        """A public element is found whatever private creator is asked for beside it."""
+        found = self.dictionary(Dictionary={"0014,9990": ["DA", "MyExpiryDate"]})
+        self.assertEqual(tag_name(0x00149990, "Other", found), "MyExpiryDate")
+        self.assertEqual(dictionary_vr(0x00149990, "Other", dictionary=found), "DA")
 
     def test_external(self) -> None:
         """Entries of a dictionary of DCMTK replace those of the built-in one."""

@@ -1,8 +1,12 @@
 """The sweep at start."""
 
+import os
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from orthanc_tw.core.sweep import SweepResult, sweep
+from orthanc_tw.core.delete import ResourceDeleter
+from orthanc_tw.core.sweep import Sweep, SweepResult
+from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.storage.filesystem import FilesystemStorage
 from orthanc_tw.testing.memory_index import MemoryIndex
 from tests.rest.composition import Composition, in_thread, test_file
@@ -43,23 +47,51 @@ class SweepTests(SynchronousTestCase):
             self.storage.commit(spool)
 
     def _sweep(self, storage, index=None, **options):
-        index = index or self.composition.index
-        return self.successResultOf(sweep(storage, index, in_thread, **options))
+        sweep = Sweep(storage, index or self.composition.index, **options)
+        while not sweep.is_over:
+            sweep.next_slice()
+        return sweep.result
 
     def test_orphans(self):
         """Files without a row are removed, whatever the size of the slices; others stay."""
-        for slice_size in (1, 2, 3, 5, 100):
+        for rows, folders in ((1, 1), (2, 1), (3, 2), (5, 100), (100, 1), (100, 100)):
             storage = self._restarted()
-            result = self._sweep(storage, slice_size=slice_size)
+            result = self._sweep(storage, rows_per_slice=rows, folders_per_slice=folders)
             self.assertEqual(result, SweepResult(removed=3, missing=0))
             self.assertEqual(list(storage.uuids()), self.known)
             self._add_orphans()
+
+    def test_slices_are_short(self):
+        """A slice lists no more folders than it may, even if there is nothing in them."""
+        for number in range(20):
+            os.makedirs(os.path.join(self.folder, "ff", f"{number:02x}"))
+        sweep = Sweep(self._restarted(), MemoryIndex(), folders_per_slice=5)
+        slices = 0
+        while not sweep.is_over:
+            sweep.next_slice()
+            slices += 1
+        self.assertGreaterEqual(slices, 4)
+        self.assertEqual(sweep.result, SweepResult(removed=8, missing=0))
+
+    def test_deleted_meanwhile(self):
+        """What a client deletes between two slices is no orphan, and is not missing."""
+        storage = self._restarted()
+        index = self.composition.index
+        sweep = Sweep(storage, index, rows_per_slice=1)
+        sweep.next_slice()
+        deleter = ResourceDeleter(index, storage, in_thread, lambda: 0.0)
+        for row in index.read_now(lambda tx: tx.page(ResourceType.PATIENT)):
+            self.successResultOf(deleter.delete(row.public_id))
+        while not sweep.is_over:
+            sweep.next_slice()
+        self.assertEqual(sweep.result, SweepResult(removed=3, missing=0))
 
     def test_missing(self):
         """Rows without a file are logged, and counted."""
         storage = self._restarted()
         storage.delete([self.known[0], self.known[3]])
-        self.assertEqual(self._sweep(storage, slice_size=2), SweepResult(removed=3, missing=2))
+        result = self._sweep(storage, rows_per_slice=2)
+        self.assertEqual(result, SweepResult(removed=3, missing=2))
 
     def test_ingested_meanwhile(self):
         """A file that this process has just made, whose row is on its way, is left alone."""

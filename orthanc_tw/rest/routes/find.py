@@ -124,7 +124,13 @@ class FindRoutes:
     def routes(self) -> Iterable[Route]:
         """Find, count, show, delete. Finding and counting end with their client."""
         yield Route(
-            "POST", "/tools/find", self.find, "Find resources", changes_state=False, spec=_FIND
+            "POST",
+            "/tools/find",
+            self.find,
+            "Find resources",
+            hot=True,
+            changes_state=False,
+            spec=_FIND,
         )
         count = "/tools/count-resources"
         yield Route("POST", count, self.count, "Count resources", changes_state=False, spec=_COUNT)

@@ -81,7 +81,12 @@ class ResourceRoutes:
             path = f"/{level.plural}"
             one = f"{path}/<public_id>"
             yield Route(
-                "GET", path, partial(self.get_list, level), f"List the {level.plural}", spec=_LIST
+                "GET",
+                path,
+                partial(self.get_list, level),
+                f"List the {level.plural}",
+                hot=True,
+                spec=_LIST,
             )
             yield Route(
                 "GET", one, partial(self.get_one, level), f"Get a {name}", hot=True, spec=_ONE

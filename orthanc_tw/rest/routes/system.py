@@ -166,7 +166,12 @@ class SystemRoutes:
             spec=_SYSTEM,
         )
         yield Route(
-            "GET", "/statistics", self.get_statistics, "Get what the server holds", spec=_STATISTICS
+            "GET",
+            "/statistics",
+            self.get_statistics,
+            "Get what the server holds",
+            hot=True,
+            spec=_STATISTICS,
         )
 
     def get_system(self, request: Request) -> bytes:
