@@ -80,7 +80,6 @@ def make_transfers(
     committer = TransferCommitter(
         index,
         store,
-        base.deleter(index),
         in_thread,
         options["CommitThreadsCount"],
     )
@@ -111,7 +110,7 @@ def make_transfers(
     return Transfers(
         TransferService(transactions, files),
         (
-            PullTransferKind(network, committer, storage),
+            PullTransferKind(network, committer, storage, base.is_read_only),
             PushTransferKind(network, lookup, files, storage),
         ),
         transactions,

@@ -18,8 +18,9 @@ from twisted.python.failure import Failure
 from orthanc_tw.core.ingest_metadata import StoreOrigin
 from orthanc_tw.core.transfers import transaction_folder
 from orthanc_tw.core.transfers.buckets import Bucket, TransferInstance
-from orthanc_tw.core.transfers.commit import CommitInterrupted, TransferCommitter, fire
+from orthanc_tw.core.transfers.commit import CommitInterrupted, TransferCommitter
 from orthanc_tw.core.transfers.figures import PushFigures
+from orthanc_tw.core.transfers.provisional import fire
 from orthanc_tw.core.transfers.reception import Reception
 from orthanc_tw.core.transfers.transaction_folder import Phase
 from orthanc_tw.model.errors import ErrorCode, OrthancError
@@ -27,6 +28,9 @@ from orthanc_tw.model.registries import RequestOrigin
 
 #: Commits that are remembered; about 200 bytes on disk each.
 _REMEMBERED = 1000
+
+#: How the index names a transaction.
+_TRANSFER = "push "
 
 _log = Logger()
 
@@ -238,13 +242,19 @@ class PushTransactions:
             transaction.written = Deferred()
             await transaction.written
             transaction.written = None
-        await check_complete(self._committer, reception)
-        await self._in_thread(transaction_folder.note_commit, reception)
+        transfer = _TRANSFER + identifier
         try:
-            await self._committer.commit(reception, StoreOrigin(RequestOrigin.PLUGINS))
+            await check_complete(self._committer, reception)
+            await self._in_thread(transaction_folder.note_commit, reception)
+            origin = StoreOrigin(RequestOrigin.PLUGINS, transfer=transfer)
+            await self._committer.commit(reception, origin)
+            # Before it is said that it was committed: what is over takes nothing back.
+            await self._committer.provisional.keep(transfer)
         except CommitInterrupted:
             raise
         except BaseException:
+            # Of an earlier commit, of a server that was killed, too.
+            await self._committer.provisional.take_back(transfer)
             await self._in_thread(transaction_folder.forget_commit, reception)
             raise
         await self._in_thread(transaction_folder.settle, reception)
@@ -275,6 +285,8 @@ class PushTransactions:
             self._open[saved.identifier] = transaction
             if saved.phase is Phase.COMMITTING:
                 self._begin_commit(saved.identifier, transaction)
+        going_on = {name for name, one in self._open.items() if one.commit is not None}
+        await self._committer.provisional.sweep(_TRANSFER, lambda _, name: name not in going_on)
 
 
 async def check_complete(committer: TransferCommitter, reception: Reception) -> None:

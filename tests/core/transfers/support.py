@@ -15,7 +15,6 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.store import InstanceStore, StoreSettings
 from orthanc_tw.core.transfers.commit import TransferCommitter
 from orthanc_tw.core.transfers.concatenation import InflatedFiles
@@ -187,8 +186,7 @@ class Side:
 
     def new_committer(self) -> TransferCommitter:
         """One, as after a start."""
-        deleter = ResourceDeleter(self.index, self.storage, maybeDeferred, lambda: 1.0)
-        return TransferCommitter(self.index, self.store, deleter, maybeDeferred, 2)
+        return TransferCommitter(self.index, self.store, maybeDeferred, 2)
 
     def new_transactions(self, maximum: int = 2) -> PushTransactions:
         """Those of the folder, as after a start."""

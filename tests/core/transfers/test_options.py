@@ -61,7 +61,7 @@ class OptionTests(SynchronousTestCase):
             index=side.index,
             storage=side.storage,
             in_thread=maybeDeferred,
-            deleter=lambda index: None,
+            is_read_only=False,
             metrics=Metrics(side.clock),
         )
         transfers = make_transfers(base, side.store, side.client, PeerRegistry({}))
@@ -163,7 +163,7 @@ class OptionTests(SynchronousTestCase):
                 return copies[-1]
 
             target: Any = self.target
-            committer = TransferCommitter(target.index, target.store, target, in_thread, at_once)
+            committer = TransferCommitter(target.index, target.store, in_thread, at_once)
             origin = StoreOrigin(RequestOrigin.PLUGINS)
             committing = Deferred.fromCoroutine(committer.commit(reception, origin))
             self.assertEqual(at_once, len(copies))
