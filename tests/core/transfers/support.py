@@ -38,6 +38,8 @@ from orthanc_tw.storage.filesystem import FilesystemStorage
 from orthanc_tw.testing.requests import InMemorySite
 from tests.rest.browsing import Server
 
+#: The time of day when a test begins: files are later, whatever the real one is.
+START_S = 1_000_000_000.0
 FILES = tuple(f"test_files/{name}.dcm" for name in ("CT_small", "MR_small", "rtplan"))
 
 
@@ -197,6 +199,7 @@ class Side:
             maybeDeferred,
             maximum,
             lambda: f"transaction-{next(ids)}",
+            lambda: START_S + self.clock.seconds(),
             # Each look at it is a second later.
             lambda: float(next(seconds)),
         )

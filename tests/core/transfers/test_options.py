@@ -45,6 +45,7 @@ class OptionTests(SynchronousTestCase):
             "BucketSize": 5,
             "CacheSize": 0,
             "MaxPushTransactions": 1,
+            "PushTransactionTimeout": 0,
             "MaxHttpRetries": 6,
             "PeerConnectivityTimeout": 8,
             "PeerCommitTimeout": 9,
@@ -70,6 +71,8 @@ class OptionTests(SynchronousTestCase):
             expected = TransferJobSettings(3, 5 * 1024, 6, commit_timeout_s=9)
             self.assertEqual(expected, network.settings)
         self.assertEqual(8, transfers.connectivity_timeout_s)
+        transfers.service.startService()
+        self.assertEqual([], side.clock.getDelayedCalls())
         side.transactions = transfers.transactions
         for _ in range(2):
             announced(side, side)
