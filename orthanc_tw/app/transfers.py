@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from orthanc_tw.core.store import InstanceStore
 from orthanc_tw.core.transfers.commit import TransferCommitter
 from orthanc_tw.core.transfers.concatenation import InflatedFiles
 from orthanc_tw.core.transfers.figures import transfer_values
+from orthanc_tw.core.transfers.idle import IdleTransactions
 from orthanc_tw.core.transfers.lookup import TransferLookup
 from orthanc_tw.core.transfers.transactions import PushTransactions
 from orthanc_tw.jobs.interface import JobKind, JobsEngine
@@ -36,20 +38,27 @@ _KB = 1024
 
 
 class TransferService(Service):
-    """Loads the push transactions when the server starts, interrupts commits when it stops."""
+    """Loads the push transactions when the server starts, drops those that nobody asks for,
+    interrupts commits when it stops.
+    """
 
-    def __init__(self, transactions: PushTransactions, files: InflatedFiles) -> None:
+    def __init__(
+        self, transactions: PushTransactions, idle: IdleTransactions, files: InflatedFiles
+    ) -> None:
         self._transactions = transactions
+        self._idle = idle
         self._files = files
 
     def startService(self) -> None:
         """See `Service`."""
         super().startService()  # type: ignore[no-untyped-call]
         self._transactions.start()
+        self._idle.start()
 
     def stopService(self) -> Deferred[Any]:
         """See `Service`."""
         super().stopService()  # type: ignore[no-untyped-call]
+        self._idle.stop()
         return self._transactions.stop().addCallback(lambda _: self._files.close())
 
 
@@ -80,7 +89,6 @@ def make_transfers(
     committer = TransferCommitter(
         index,
         store,
-        base.deleter(index),
         in_thread,
         options["CommitThreadsCount"],
     )
@@ -90,6 +98,10 @@ def make_transfers(
         in_thread,
         options["MaxPushTransactions"],
         lambda: str(uuid.uuid4()),
+        time.time,
+    )
+    idle = IdleTransactions(
+        transactions, base.reactor, time.time, options["PushTransactionTimeout"]
     )
     files = InflatedFiles(storage, options["CacheSize"] * MB)
     lookup = TransferLookup(index, storage, in_thread)
@@ -109,9 +121,9 @@ def make_transfers(
         transfer_values(transactions.figures, lambda: transactions.available, files)
     )
     return Transfers(
-        TransferService(transactions, files),
+        TransferService(transactions, idle, files),
         (
-            PullTransferKind(network, committer, storage),
+            PullTransferKind(network, committer, storage, base.is_read_only),
             PushTransferKind(network, lookup, files, storage),
         ),
         transactions,

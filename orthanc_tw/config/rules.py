@@ -146,6 +146,7 @@ _TRANSFERS = {
     "BucketSize": (1, 1024 * 1024),
     "CacheSize": (0, 1024 * 1024),
     "MaxPushTransactions": (1, 10000),
+    "PushTransactionTimeout": (0, 366 * 86400),
     "MaxHttpRetries": (0, 1000),
     "PeerConnectivityTimeout": (1, 86400),
     "PeerCommitTimeout": (1, 86400),

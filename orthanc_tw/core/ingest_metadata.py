@@ -42,6 +42,7 @@ class StoreOrigin:
     :ivar http_username: user of the HTTP request, '' if there is none
     :ivar move_originator_aet: who had it sent by C-MOVE (PS3.7 9.3.1), '' if nobody did
     :ivar association_id: which association of this server it came over (C-GET), else 0
+    :ivar transfer: the transfer that it came with, which takes it back if it fails, else ''
     """
 
     origin: RequestOrigin
@@ -51,6 +52,7 @@ class StoreOrigin:
     http_username: str = ""
     move_originator_aet: str = ""
     association_id: int = 0
+    transfer: str = ""
 
 
 def new_resources(

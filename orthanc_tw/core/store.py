@@ -277,10 +277,9 @@ class _Ingest:
         self._now_s, self._date = store._now()
         self._ids = summary.identifiers.public_ids()
         if self._overwrite is OverwriteInstances.NEVER:
-            instance = self._ids[-1]
-            if store._index.read_one(
-                lambda tx: tx.lookup(instance, ResourceType.INSTANCE) is not None
-            ):
+            instance, transfer = self._ids[-1], self._origin.transfer
+            # One that another transfer may take back yet is to be noted as stored by this one.
+            if store._index.read_one(lambda tx: tx.is_kept(instance, transfer)):
                 self._finish(StoreStatus.ALREADY_STORED)
                 return
         store._spawn(self._commit, self.failed)
@@ -304,6 +303,7 @@ class _Ingest:
             now_s=self._now_s,
             overwrite=self._overwrite,
             expected_instances=summary.expected_instances,
+            transfer=self._origin.transfer,
         )
 
         limits = settings.limits

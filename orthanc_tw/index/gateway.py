@@ -25,12 +25,15 @@ from twisted.python.failure import Failure
 
 from orthanc_tw.index.archive_tree import ArchiveInstance as ArchiveInstance
 from orthanc_tw.index.archive_tree import ArchiveTree as ArchiveTree
+from orthanc_tw.index.change_row import Change as Change
+from orthanc_tw.index.change_row import ChangesPage as ChangesPage
 from orthanc_tw.index.export_row import Export as Export
 from orthanc_tw.index.export_row import ExportsPage as ExportsPage
 from orthanc_tw.index.job_row import JobRow as JobRow
 from orthanc_tw.index.query import FindQuery as FindQuery
 from orthanc_tw.index.query import OrderKey as OrderKey
 from orthanc_tw.index.query import TagConstraint as TagConstraint
+from orthanc_tw.index.taken_back import TakenBack as TakenBack
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import (
     ChangeType,
@@ -70,27 +73,6 @@ class MetadataValue(Struct, frozen=True):
 
     value: str
     revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A row of ``/changes``. ``date`` is UTC, ``YYYYMMDDTHHMMSS``."""
-
-    seq: int
-    change_type: int
-    level: ResourceType
-    public_id: str
-    date: str
-    deleted_level: ResourceType | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ChangesPage:
-    """One answer of ``/changes``: rows oldest first."""
-
-    changes: Sequence[Change]
-    done: bool
-    last_seq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +139,8 @@ class NewInstance:
 
     ``date`` is the UTC time of reception, ``YYYYMMDDTHHMMSS``; ``now_s`` the same as POSIX
     seconds, from the injected clock (what ``StableAge`` is counted from).
-    ``expected_instances``, if known, completes the series.
+    ``expected_instances``, if known, completes the series. ``transfer`` names the transfer that
+    may take it back, '' for anybody else.
     """
 
     resources: Sequence[NewResource]
@@ -166,6 +149,7 @@ class NewInstance:
     now_s: float
     overwrite: OverwriteInstances
     expected_instances: int | None = None
+    transfer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +188,17 @@ class ReadTransaction(Protocol):
     """A consistent snapshot. Valid only inside the function it was handed to."""
 
     def lookup(self, public_id: str, level: ResourceType | None = None) -> ResourceRow | None: ...
+    def is_kept(self, public_id: str, transfer: str = "") -> bool:
+        """Whether an instance is there, and not just for other transfers that have not ended.
+
+        One statement.
+        """
+        ...
+
+    def transfers(self) -> Sequence[str]:
+        """Those that instances are here for and that have not ended, in order."""
+        ...
+
     def ancestors(self, row: ResourceRow) -> Sequence[ResourceRow]:
         """The parent first, the patient last."""
         ...
@@ -305,6 +300,14 @@ class WriteTransaction(ReadTransaction, Protocol):
 
     def store_instance(self, instance: NewInstance, limits: StorageLimits) -> StoreOutcome: ...
     def delete_resource(self, row: ResourceRow, date: str) -> DeleteOutcome: ...
+    def keep_transfer(self, transfer: str) -> None:
+        """It has succeeded: the instances that are here for it stay, whatever others do."""
+        ...
+
+    def take_back(self, transfer: str, limit: int) -> TakenBack:
+        """It has failed: delete at most so many of the instances that are here for it alone."""
+        ...
+
     def replace_main_tags(
         self, internal_id: int, tags: Tags, metadata: Mapping[int, str | None]
     ) -> bool:
@@ -381,8 +384,8 @@ class Index(Protocol):
     def read_one(self, fn: Callable[[ReadTransaction], T]) -> T:
         """As `read_now`, for an ``fn`` that calls one operation that is one statement, once.
 
-        Such are `lookup`, `attachment_of` and `archive_size`. A statement is a snapshot without a
-        transaction around it.
+        Such are `lookup`, `is_kept`, `attachment_of` and `archive_size`. A statement is a
+        snapshot without a transaction around it.
         """
         ...
 

@@ -37,7 +37,7 @@ class Schema:
 
 
 #: Version of the schema that this program speaks.
-VERSION = 2
+VERSION = 3
 
 
 def load_schema(version: int = VERSION) -> Schema:

@@ -17,6 +17,7 @@ from orthanc_tw.index import changes as changes_sql
 from orthanc_tw.index import expand as expand_sql
 from orthanc_tw.index import exports as exports_sql
 from orthanc_tw.index import jobs as jobs_sql
+from orthanc_tw.index import provisional as provisional_sql
 from orthanc_tw.index.archive_tree import ArchiveTree
 from orthanc_tw.index.gateway import (
     Attachment,
@@ -119,6 +120,15 @@ class SqliteReadTransaction:
                 (int(level), public_id),
             ).fetchone()
         return None if row is None else resource_row(row)
+
+    def is_kept(self, public_id: str, transfer: str = "") -> bool:
+        """See `orthanc_tw.index.provisional`."""
+        row = self._execute(provisional_sql.IS_KEPT, (public_id, transfer)).fetchone()
+        return row is not None
+
+    def transfers(self) -> Sequence[str]:
+        """Those that have not ended."""
+        return [row[0] for row in self._execute(provisional_sql.TRANSFERS)]
 
     def _parent(self, row: ResourceRow) -> ResourceRow | None:
         if row.parent_id is None:

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orthanc_tw.index import provisional
 from orthanc_tw.index.deletion import delete_resource
 from orthanc_tw.index.gateway import (
     Attachment,
@@ -316,6 +317,8 @@ def store_instance(
     state = _state(connection, instance)
     if state.instance is None and _fits(connection, state, instance, limits):
         internal_id = _write(connection, trigrams, instance, state)
+        if instance.transfer:
+            provisional.hold(connection, internal_id, [instance.transfer])
         return StoreOutcome(StoreStatus.SUCCESS, internal_id, is_new_instance=True)
     if state.instance is not None and (
         instance.overwrite is OverwriteInstances.NEVER
@@ -324,12 +327,15 @@ def store_instance(
             and _is_same_file(connection, state.instance, instance.attachment)
         )
     ):
+        provisional.claim(connection, state.instance, instance.transfer)
         return StoreOutcome(StoreStatus.ALREADY_STORED, state.instance)
     removed: list[str] = []
     mark = trigrams.mark()
     connection.execute("SAVEPOINT store")
     try:
+        held: list[str] = []
         if state.instance is not None:
+            held = provisional.holders(connection, state.instance)
             existing = ResourceRow(
                 state.instance,
                 instance.resources[3].public_id,
@@ -339,6 +345,9 @@ def store_instance(
             removed += delete_resource(connection, trigrams, existing).removed
         _make_room(connection, trigrams, instance, limits, removed)
         internal_id = _write(connection, trigrams, instance, _state(connection, instance))
+        if instance.transfer and (held or state.instance is None):
+            # What replaces an instance that was there to stay is there to stay.
+            provisional.hold(connection, internal_id, [*held, instance.transfer])
     except _StorageFull:
         connection.execute("ROLLBACK TO store")
         connection.execute("RELEASE store")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from orthanc_tw.index import exports as exports_sql
 from orthanc_tw.index import jobs as jobs_sql
+from orthanc_tw.index import provisional as provisional_sql
 from orthanc_tw.index.deletion import add_to_ancestors, delete_resource
 from orthanc_tw.index.gateway import (
     Attachment,
@@ -21,6 +22,7 @@ from orthanc_tw.index.gateway import (
     StorageLimits,
     StoreOutcome,
     Tags,
+    TakenBack,
 )
 from orthanc_tw.index.main_tags import replace_main_tags
 from orthanc_tw.index.read_transaction import SqliteReadTransaction
@@ -102,6 +104,14 @@ class SqliteWriteTransaction(SqliteReadTransaction):
         Nothing is logged (see `orthanc_tw.index.deletion`), so ``date`` is not kept.
         """
         return delete_resource(self._connection, self._pending, row)
+
+    def keep_transfer(self, transfer: str) -> None:
+        """See `orthanc_tw.index.provisional`."""
+        provisional_sql.keep(self._connection, transfer)
+
+    def take_back(self, transfer: str, limit: int) -> TakenBack:
+        """See `orthanc_tw.index.provisional`."""
+        return provisional_sql.take_back(self._connection, self._pending, transfer, limit)
 
     def replace_main_tags(
         self, internal_id: int, tags: Tags, metadata: Mapping[int, str | None]

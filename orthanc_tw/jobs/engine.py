@@ -24,6 +24,7 @@ from orthanc_tw.jobs.interface import JobKind, JobRequest, JobResult, Output
 from orthanc_tw.jobs.ledger import JobLedger
 from orthanc_tw.jobs.loading import load_jobs, restore_history
 from orthanc_tw.jobs.output_keeper import OutputKeeper
+from orthanc_tw.jobs.provisional import ProvisionalWork
 from orthanc_tw.jobs.query import JobPage, JobQuery
 from orthanc_tw.jobs.quota import OutputsQuota
 from orthanc_tw.jobs.record import JobEntry
@@ -84,7 +85,9 @@ class JobsEngineService(Service):
         self._in_thread = in_thread
         self._now_s = now_s
         self._registry = JobsRegistry(settings.history_size, OutputsQuota(settings.outputs))
-        self._ledger = JobLedger(store, JobFolders(settings.folder), in_thread, settings.save_jobs)
+        self._provisional = ProvisionalWork(self._kinds)
+        folders = JobFolders(settings.folder)
+        self._ledger = JobLedger(store, folders, in_thread, self._provisional, settings.save_jobs)
         self._scheduler = Scheduler(cooperator, settings.concurrent_jobs, self._take)
         self._finder = JobFinder(self._registry, self._kinds, clock, labels or NoLabels())
         self._worker = JobWorker(
@@ -168,6 +171,7 @@ class JobsEngineService(Service):
             save_jobs=self._settings.save_jobs,
             reload_jobs=self._settings.reload_jobs,
         )
+        await self._provisional.sweep()
         for entry in entries:
             self._intake.submitted = max(self._intake.submitted, entry.order)
             self._registry.add(entry)
@@ -281,10 +285,7 @@ class JobsEngineService(Service):
         return [describe_job(entry, now_s) for entry in self._registry]
 
     def find(self, query: JobQuery) -> Deferred[JobPage]:
-        """A page of the list of jobs.
-
-        Fails with ValueError if ``query.after`` is none of its order.
-        """
+        """A page of the list; fails with ValueError if ``query.after`` is none of its order."""
         return Deferred.fromCoroutine(self._finder.find(query))
 
     def failed_instances(self, job_id: str) -> Mapping[str, str] | None:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from twisted.internet.defer import Deferred
 
+from orthanc_tw.index.gateway import WriteTransaction
 from orthanc_tw.jobs.retry import RetryPolicy
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.json_types import JsonObject
@@ -151,6 +152,27 @@ class TouchesResources(Protocol):
 
     def resources(self, parameters: JsonObject) -> Sequence[str]:
         """Public ids of the resources a job with these parameters is about."""
+        ...
+
+
+@runtime_checkable
+class StoresProvisionally(Protocol):
+    """A `JobKind` whose jobs store what goes again unless they succeed."""
+
+    def keeping(self, job_id: str) -> Callable[[WriteTransaction], None]:
+        """What makes it stay: goes into the transaction of the row that says ``Success``."""
+        ...
+
+    def take_back(self, job_id: str) -> Deferred[None]:
+        """The job has failed or was cancelled, whether it ran then or not. Fires when all is
+        gone; harmless if there is nothing.
+        """
+        ...
+
+    def sweep(self) -> Deferred[None]:
+        """Take back what is left of jobs that have failed, or are not there any more. Once,
+        when the saved jobs are loaded and none runs yet.
+        """
         ...
 
 

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from orthanc_tw.index.gateway import JobRow
 from orthanc_tw.jobs.folders import JobFolders, Outputs
 from orthanc_tw.jobs.outputs import StoredOutput
+from orthanc_tw.jobs.provisional import ProvisionalWork
 from orthanc_tw.jobs.record import JobEntry, to_row
 from orthanc_tw.jobs.settler import Settler
 from orthanc_tw.jobs.store import JobStore
@@ -27,6 +28,7 @@ _log = Logger()
 class JobLedger:
     """Writes and removes what jobs leave on disk. Called in the reactor thread.
 
+    :param provisional: what jobs have stored that must not stay unless they succeed
     :param save_jobs: ``SaveJobs``: without it no row is written at all
     """
 
@@ -35,9 +37,11 @@ class JobLedger:
         store: JobStore,
         folders: JobFolders,
         in_thread: Callable[..., Deferred[Any]],
+        provisional: ProvisionalWork,
         save_jobs: bool,
     ) -> None:
         self.folders = folders
+        self._provisional = provisional
         self._store = store
         self._in_thread = in_thread
         self._save_jobs = save_jobs
@@ -64,6 +68,26 @@ class JobLedger:
         if not (self._save_jobs and entry.durable):
             return succeed(None)
         return maybeDeferred(lambda: self._store.save(to_row(entry, state)))
+
+    def conclude(self, entry: JobEntry, state: JobState) -> Deferred[None]:
+        """The same with a final state: what the job has stored for the case of its success is
+        kept with that, or it is gone when this fires.
+        """
+
+        def taken_back(saved: Any) -> Deferred[Any]:
+            return self._provisional.take_back(entry).addCallback(lambda _: saved)
+
+        if state is not JobState.SUCCESS:
+            return self.save_as(entry, state).addBoth(taken_back)
+        keeping = self._provisional.keeping(entry)
+        if keeping is None:
+            return self.save_as(entry, state)
+        if self._save_jobs and entry.durable:
+            saved = maybeDeferred(lambda: self._store.save(to_row(entry, state), keeping))
+        else:
+            saved = self._store.write(keeping)
+        # A success that cannot be saved is none.
+        return saved.addErrback(taken_back)
 
     def save_later(self, entry: JobEntry, row: JobRow | None = None) -> None:
         """The same for who does not wait for it: an error is logged."""

@@ -88,7 +88,7 @@ class JobSteering:
 
         waiting, entry.waiters = entry.waiters, []
         result = entry.result()
-        saved = self._saved(entry)
+        saved = self._ledger.conclude(entry, entry.state).addCallback(lambda _: True)
         # Recorded before that is durable: from now on the job may be deleted or resubmitted.
         self._worker.record_end(entry)
 

@@ -7,7 +7,7 @@ a row is never older than one written before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,6 +15,8 @@ from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from orthanc_tw.index.gateway import Index, JobRow, WriteTransaction
 from orthanc_tw.jobs.run import fire
+
+Also = Callable[[WriteTransaction], None]
 
 
 class JobStore(Protocol):
@@ -24,8 +26,15 @@ class JobStore(Protocol):
         """The saved jobs after a number of submission (``sequence``), in that order."""
         ...
 
-    def save(self, row: JobRow) -> Deferred[None]:
-        """Fires once ``row``, or a later one of the same job, is durable."""
+    def save(self, row: JobRow, also: Also | None = None) -> Deferred[None]:
+        """Fires once ``row``, or a later one of the same job, is durable.
+
+        :param also: what is written in the same transaction
+        """
+        ...
+
+    def write(self, also: Also) -> Deferred[None]:
+        """Fires once that is durable, of a job that has no row."""
         ...
 
     def delete(self, job_id: str) -> Deferred[None]:
@@ -39,20 +48,26 @@ class JobStore(Protocol):
 
 @dataclass(slots=True)
 class _Change:
-    """The row to write, or None to delete it, and who waits for that."""
+    """The row to write, or None to delete it, what goes with it, and who waits for that."""
 
     row: JobRow | None
+    also: list[Also] = field(default_factory=list)
     waiting: list[Deferred[Any]] = field(default_factory=list)
 
 
-def _apply(changes: Sequence[tuple[str, JobRow | None]]) -> Callable[[WriteTransaction], None]:
+def _apply(changes: Mapping[str, _Change]) -> Also:
+    rows = [(job_id, change.row) for job_id, change in changes.items()]
+    others = [also for change in changes.values() for also in change.also]
+
     def write(transaction: WriteTransaction) -> None:
-        saved = [row for _, row in changes if row is not None]
-        deleted = [job_id for job_id, row in changes if row is None]
+        saved = [row for _, row in rows if row is not None]
+        deleted = [job_id for job_id, row in rows if row is None]
         if saved:
             transaction.put_jobs(saved)
         if deleted:
             transaction.delete_jobs(deleted)
+        for also in others:
+            also(transaction)
 
     return write
 
@@ -70,9 +85,13 @@ class IndexJobStore:
         """See `JobStore`."""
         return self._index.read(lambda transaction: transaction.jobs(after=after, limit=limit))
 
-    def save(self, row: JobRow) -> Deferred[None]:
+    def save(self, row: JobRow, also: Also | None = None) -> Deferred[None]:
         """See `JobStore`."""
-        return self._change(row.job_id, row)
+        return self._change(row.job_id, row, also)
+
+    def write(self, also: Also) -> Deferred[None]:
+        """See `JobStore`."""
+        return self._index.write(also)
 
     def delete(self, job_id: str) -> Deferred[None]:
         """See `JobStore`."""
@@ -86,9 +105,11 @@ class IndexJobStore:
         self._flushing.append(flushed)
         return flushed
 
-    def _change(self, job_id: str, row: JobRow | None) -> Deferred[None]:
+    def _change(self, job_id: str, row: JobRow | None, also: Also | None = None) -> Deferred[None]:
         change = self._changes.setdefault(job_id, _Change(row))
         change.row = row
+        if also is not None:
+            change.also.append(also)
         done: Deferred[None] = Deferred()
         change.waiting.append(done)
         self._write()
@@ -99,8 +120,7 @@ class IndexJobStore:
             return
         self._writing = True
         batch, self._changes = self._changes, {}
-        rows = [(job_id, change.row) for job_id, change in batch.items()]
-        maybeDeferred(self._index.write, _apply(rows)).addCallbacks(
+        maybeDeferred(self._index.write, _apply(batch)).addCallbacks(
             self._written, self._not_written, callbackArgs=(batch,), errbackArgs=(batch,)
         )
 
@@ -120,9 +140,7 @@ class IndexJobStore:
                 self._finish(outcomes)
 
         for job_id, change in batch.items():
-            maybeDeferred(self._index.write, _apply([(job_id, change.row)])).addBoth(
-                collect, change
-            )
+            maybeDeferred(self._index.write, _apply({job_id: change})).addBoth(collect, change)
 
     def _finish(self, outcomes: Sequence[tuple[_Change, Any]]) -> None:
         # What is saved in answer to these goes into one more transaction, not one each.

@@ -258,7 +258,7 @@ class JobWorker:
         else:
             entry.outputs = {}
         state = JobState.SUCCESS if succeeded else JobState.FAILURE
-        return self._ledger.save_as(entry, state).addBoth(self._concluded, entry, outcome)
+        return self._ledger.conclude(entry, state).addBoth(self._concluded, entry, outcome)
 
     def _concluded(self, saved: object, entry: JobEntry, outcome: Outcome) -> None:
         """The final row is durable, or cannot be: now the job has ended."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections.abc import Iterator
 
 from OpenSSL import SSL
@@ -36,6 +38,7 @@ from orthanc_tw.peers.proxy import ProxyError
 from orthanc_tw.peers.silence import Silence
 
 _MAXIMUM_TEXT = 300
+_HIDDEN = "***"
 
 
 def peer_failure(peer: OrthancPeer, url: str, error: Exception, silence: Silence) -> BaseException:
@@ -145,7 +148,12 @@ def _error_body(body: bytes) -> tuple[int, str]:
 
 def _scrubbed(peer: OrthancPeer, text: str) -> str:
     """A text of the peer's, in one line, without what this server sent to authenticate."""
-    for secret in (peer.password, peer.certificate_key_password, *peer.headers.values()):
+    login = base64.b64encode(f"{peer.username}:{peer.password}".encode()).decode("ascii")
+    secrets = (login, peer.password, peer.certificate_key_password, *peer.headers.values())
+    for secret in secrets:
         if secret:
-            text = text.replace(secret, "***")
+            text = text.replace(secret, _HIDDEN)
+    if peer.username:
+        # Short ones are parts of other words.
+        text = re.sub(rf"(?<!\w){re.escape(peer.username)}(?!\w)", _HIDDEN, text)
     return " ".join(text.split())[:_MAXIMUM_TEXT]

@@ -61,6 +61,7 @@ def instance(
     expected: int | None = None,
     tags: Mapping[ResourceType, Mapping[str, str]] | None = None,
     date: str = DATE,
+    transfer: str = "",
 ) -> NewInstance:
     """``"patient/study/series/instance"``: the words are the DICOM identifiers."""
     words = path.split("/")
@@ -83,6 +84,7 @@ def instance(
         now_s=now_s,
         overwrite=overwrite,
         expected_instances=expected,
+        transfer=transfer,
     )
 
 

@@ -7,6 +7,7 @@ from orthanc_tw.index import (
     changes,
     deletion,
     main_tags,
+    provisional,
     read_transaction,
     store,
     write_transaction,
@@ -99,13 +100,21 @@ class PlanTests(MemoryCase):
     def test_statements(self) -> None:
         """Every named statement of the index."""
         checked = 0
-        modules = (deletion, store, main_tags, write_transaction, read_transaction, expand_sql)
+        modules = (
+            deletion,
+            store,
+            provisional,
+            main_tags,
+            write_transaction,
+            read_transaction,
+            expand_sql,
+        )
         for module in modules:
             for name, value in vars(module).items():
                 if isinstance(value, str) and value.lstrip().startswith(
                     ("SELECT", "UPDATE", "DELETE", "WITH", "INSERT")
                 ):
-                    if name in ("_TREE",):
+                    if name in ("_TREE", "TRANSFERS"):
                         continue
                     self.assertNoScan(value)
                     checked += 1

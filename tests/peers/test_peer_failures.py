@@ -75,6 +75,19 @@ class PeerFailureTests(unittest.TestCase):
             self.assertTrue(job["ErrorDetails"].startswith("Peer other: "), job)
             self.assertIn(reason, job["ErrorDetails"])
 
+    def test_echo(self) -> None:
+        """A peer that says what it was sent: user, password and headers are not passed on."""
+
+        def echo(handler: Any) -> bool:
+            said = ", ".join(f"{name}: {value}" for name, value in handler.headers.items())
+            return bool(handler.reply(400, {"Details": f"alice, an alicelike: {said}"}))
+
+        self.peer.fault("POST", "^/instances$", echo)
+        details = self.job()["ErrorDetails"]
+        ((_, _, headers, _),) = self.peer.asked("POST", "^/instances$")
+        self.assertIn("(***, an alicelike: ", details)
+        self.assertNotIn(headers["authorization"].split()[1], details)
+
     def test_certificate(self) -> None:
         """A certificate that nobody here trusts."""
         pem = self.server.folder / "peer.pem"

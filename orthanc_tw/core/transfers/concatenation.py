@@ -7,12 +7,9 @@ for the first of them.
 from __future__ import annotations
 
 import threading
-import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import BinaryIO
-
-from isal import isal_zlib
 
 from orthanc_tw.index.gateway import Attachment
 from orthanc_tw.model.errors import ErrorCode, OrthancError
@@ -20,9 +17,6 @@ from orthanc_tw.model.registries import Compression
 from orthanc_tw.storage.interface import Storage
 
 _READ_BYTES = 256 * 1024
-# ISA-L, at zlib's size and four times its speed or more: a local network is faster than zlib.
-_LEVEL = 2
-_GZIP = 16 + zlib.MAX_WBITS
 _MAXIMUM_OPEN = 64
 
 
@@ -164,26 +158,3 @@ class Concatenation:
         reader, self._reader = self._reader, None
         if reader is not None:
             self._opener.give_back(self._files[-1], reader)
-
-
-class GzipReader:
-    """The gzip of something that is read, piece by piece. Blocks; one thread at a time."""
-
-    def __init__(self, source: Concatenation) -> None:
-        self._source = source
-        self._compressor = isal_zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
-        self._is_over = False
-
-    def read(self, size: int = _READ_BYTES) -> bytes:
-        """The next piece, of no certain length; b"" at the end."""
-        while not self._is_over:
-            data = self._source.read(size)
-            self._is_over = not data
-            piece = self._compressor.compress(data) if data else self._compressor.flush()
-            if piece:
-                return piece
-        return b""
-
-    def close(self) -> None:
-        """Close the source."""
-        self._source.close()

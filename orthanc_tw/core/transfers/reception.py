@@ -119,7 +119,8 @@ class Reception:
             (reception._done.add if line[:1] == b"+" else reception._done.discard)(int(line[1:]))
         reception._received_bytes = sum(buckets[number].size_bytes for number in reception._done)
         reception._open()
-        os.ftruncate(reception._journal, len(whole))
+        if len(whole) < len(noted):  # that it was opened is nothing to note in its times
+            os.ftruncate(reception._journal, len(whole))
         return reception
 
     def missing(self) -> list[int]:

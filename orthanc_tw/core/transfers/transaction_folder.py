@@ -35,12 +35,14 @@ class SavedTransaction:
     """One that was found.
 
     :ivar reception: None if it was committed: nothing but that is known of it
+    :ivar asked_s: when it was written to last, POSIX seconds
     """
 
     identifier: str
     phase: Phase
     reception: Reception | None = None
     compressed: bool = False
+    asked_s: float = 0.0
 
 
 def create(
@@ -106,7 +108,9 @@ def _loaded(path: str, name: str) -> SavedTransaction:
         _remove_others(path, files)
         return SavedTransaction(name, Phase.COMMITTED)
     phase = Phase.COMMITTING if _COMMITTING in files else Phase.OPEN
-    return SavedTransaction(name, phase, Reception.open(path, sync=True), _GZIP in files)
+    asked_s = max(os.stat(os.path.join(path, one)).st_mtime for one in [os.curdir, *files])
+    reception = Reception.open(path, sync=True)
+    return SavedTransaction(name, phase, reception, _GZIP in files, asked_s)
 
 
 def _remove_others(folder: str, names: Sequence[str]) -> None:

@@ -18,8 +18,9 @@ from twisted.python.failure import Failure
 from orthanc_tw.core.ingest_metadata import StoreOrigin
 from orthanc_tw.core.transfers import transaction_folder
 from orthanc_tw.core.transfers.buckets import Bucket, TransferInstance
-from orthanc_tw.core.transfers.commit import CommitInterrupted, TransferCommitter, fire
+from orthanc_tw.core.transfers.commit import CommitInterrupted, TransferCommitter
 from orthanc_tw.core.transfers.figures import PushFigures
+from orthanc_tw.core.transfers.provisional import fire
 from orthanc_tw.core.transfers.reception import Reception
 from orthanc_tw.core.transfers.transaction_folder import Phase
 from orthanc_tw.model.errors import ErrorCode, OrthancError
@@ -28,15 +29,22 @@ from orthanc_tw.model.registries import RequestOrigin
 #: Commits that are remembered; about 200 bytes on disk each.
 _REMEMBERED = 1000
 
+#: How the index names a transaction.
+_TRANSFER = "push "
+
 _log = Logger()
 
 
 class _Transaction:
-    """One that is open."""
+    """One that is open.
 
-    def __init__(self, reception: Reception, compressed: bool) -> None:
+    :ivar asked_s: when it was asked for last, POSIX seconds
+    """
+
+    def __init__(self, reception: Reception, compressed: bool, asked_s: float) -> None:
         self.reception = reception
         self.compressed = compressed
+        self.asked_s = asked_s
         self.writing = 0
         self.written: Deferred[None] | None = None
         self.is_discarded = False
@@ -50,6 +58,7 @@ class PushTransactions:
     :param folder: where their folders are; made on demand
     :param maximum: how many are open at a time; the oldest makes room for a new one
     :param make_id: makes UUIDs
+    :param now_s: the time of day, POSIX seconds
     :param timer: monotonic seconds, for durations
     """
 
@@ -60,6 +69,7 @@ class PushTransactions:
         in_thread: Callable[..., Deferred[Any]],
         maximum: int,
         make_id: Callable[[], str],
+        now_s: Callable[[], float],
         timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._folder = folder
@@ -67,6 +77,7 @@ class PushTransactions:
         self._in_thread = in_thread
         self._maximum = maximum
         self._make_id = make_id
+        self._now_s = now_s
         self._timer = timer
         self._open: dict[str, _Transaction] = {}
         self._committed: dict[str, None] = {}
@@ -105,7 +116,7 @@ class PushTransactions:
         except BaseException:
             await self._in_thread(transaction_folder.remove, path)
             raise
-        self._open[identifier] = _Transaction(reception, compressed)
+        self._open[identifier] = _Transaction(reception, compressed, self._now_s())
         self.figures.created += 1
         return identifier
 
@@ -134,6 +145,7 @@ class PushTransactions:
                 transaction.reception.write, number, body, compressed=transaction.compressed
             )
         finally:
+            transaction.asked_s = self._now_s()
             transaction.writing -= 1
             if not transaction.writing:
                 if transaction.is_discarded:
@@ -179,6 +191,17 @@ class PushTransactions:
             )
         await self._discard(identifier)
 
+    async def discard_idle(self, since_s: float) -> None:
+        """Discard those that nobody has asked for since then, POSIX seconds."""
+        await self._ready()
+        for identifier in self._discardable():
+            transaction = self._open.get(identifier)
+            if transaction is None or transaction.commit is not None or transaction.writing:
+                continue  # while another one was discarded
+            if transaction.asked_s < since_s:
+                _log.warn("Nobody asks for push transaction {id}: it is dropped", id=identifier)
+                await self._discard(identifier)
+
     def stop(self) -> Deferred[Any]:
         """Interrupt the commits under way; the next start goes on with them.
 
@@ -217,6 +240,7 @@ class PushTransactions:
 
         def ended(result: object) -> None:
             transaction.commit = None
+            transaction.asked_s = self._now_s()
             self.figures.commit_ms += (self._timer() - started) * 1000
             waiting, transaction.waiting = transaction.waiting, []
             if isinstance(result, Failure) and not waiting:
@@ -238,13 +262,19 @@ class PushTransactions:
             transaction.written = Deferred()
             await transaction.written
             transaction.written = None
-        await check_complete(self._committer, reception)
-        await self._in_thread(transaction_folder.note_commit, reception)
+        transfer = _TRANSFER + identifier
         try:
-            await self._committer.commit(reception, StoreOrigin(RequestOrigin.PLUGINS))
+            await check_complete(self._committer, reception)
+            await self._in_thread(transaction_folder.note_commit, reception)
+            origin = StoreOrigin(RequestOrigin.PLUGINS, transfer=transfer)
+            await self._committer.commit(reception, origin)
+            # Before it is said that it was committed: what is over takes nothing back.
+            await self._committer.provisional.keep(transfer)
         except CommitInterrupted:
             raise
         except BaseException:
+            # Of an earlier commit, of a server that was killed, too.
+            await self._committer.provisional.take_back(transfer)
             await self._in_thread(transaction_folder.forget_commit, reception)
             raise
         await self._in_thread(transaction_folder.settle, reception)
@@ -271,10 +301,14 @@ class PushTransactions:
             if saved.reception is None:
                 self._remember(saved.identifier)
                 continue
-            transaction = _Transaction(saved.reception, saved.compressed)
+            # A clock may have been put back since.
+            asked_s = min(saved.asked_s, self._now_s())
+            transaction = _Transaction(saved.reception, saved.compressed, asked_s)
             self._open[saved.identifier] = transaction
             if saved.phase is Phase.COMMITTING:
                 self._begin_commit(saved.identifier, transaction)
+        going_on = {name for name, one in self._open.items() if one.commit is not None}
+        await self._committer.provisional.sweep(_TRANSFER, lambda _, name: name not in going_on)
 
 
 async def check_complete(committer: TransferCommitter, reception: Reception) -> None:

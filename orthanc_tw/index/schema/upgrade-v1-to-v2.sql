@@ -50,5 +50,5 @@ BEGIN
     WHERE level = OLD.level AND prefix = substr(OLD.public_id, 1, 3);
 END;
 
--- What is to be done about transient failures of a job, see the column in sqlite-v2.sql.
+-- What is to be done about transient failures of a job, see the column in sqlite-v3.sql.
 ALTER TABLE jobs ADD COLUMN retry TEXT;

@@ -6,7 +6,6 @@ Source: ``POST /instances`` of the REST API; ``Compress`` is ``Content-Encoding:
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any, BinaryIO, cast
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from orthanc_tw.core.gzip_reader import gzip_into
 from orthanc_tw.core.retrieve import TransferInstance
 from orthanc_tw.core.transcoding.transcoder import FileTranscoder, TranscodedFile
 from orthanc_tw.model.errors import ErrorCode, OrthancError
@@ -24,12 +24,8 @@ from orthanc_tw.peers.body import FileBody
 from orthanc_tw.peers.client import PeerAnswer, PeerClient
 from orthanc_tw.peers.errors import PeerAnswerError
 from orthanc_tw.peers.peer import OrthancPeer
-from orthanc_tw.storage.interface import Spool, Storage
+from orthanc_tw.storage.interface import Storage
 
-_COPY_BYTES = 256 * 1024
-# The format of RFC 1952, with the largest window.
-_GZIP_WBITS = 31
-_LEVEL = 6
 _LEFT_AS_IT_IS = (ErrorCode.NOT_IMPLEMENTED, ErrorCode.BAD_FILE_FORMAT)
 _log = Logger()
 
@@ -88,7 +84,7 @@ class PeerSender:
             return
         spool = self.storage.new_spool()
         try:
-            await self.in_thread(_compressed, body, spool)
+            await self.in_thread(gzip_into, spool, body.open)
             zipped = FileBody(spool.reader, spool.size_bytes)
             counted(zipped.size_bytes)
             await upload(self.client, peer, zipped, {"Content-Encoding": "gzip"})
@@ -143,15 +139,6 @@ def _check(peer: OrthancPeer, answer: PeerAnswer) -> None:
         raise PeerAnswerError(peer.name, "it does not answer as an Orthanc does")
     if status == "Failure":
         raise PeerAnswerError(peer.name, "it could not store the instance")
-
-
-def _compressed(body: FileBody, spool: Spool) -> None:
-    """Gzip a file into a spool: the length has to be known before it is sent. Blocks."""
-    compressor = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_WBITS)
-    with body.open() as file:
-        while piece := file.read(_COPY_BYTES):
-            spool.write(compressor.compress(piece))
-    spool.write(compressor.flush())
 
 
 def shared_body(file: BinaryIO, size_bytes: int) -> FileBody:

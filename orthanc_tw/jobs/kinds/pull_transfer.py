@@ -6,12 +6,12 @@ Buckets go to the folder of the job, so that it goes on where it was after a pau
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
 from orthanc_tw.core.ingest_metadata import StoreOrigin
@@ -21,10 +21,13 @@ from orthanc_tw.core.transfers.buckets import (
     parse_instances,
 )
 from orthanc_tw.core.transfers.commit import CommitInterrupted, TransferCommitter
+from orthanc_tw.core.transfers.provisional import keeping
 from orthanc_tw.core.transfers.reception import Reception
+from orthanc_tw.index.gateway import ReadTransaction, WriteTransaction
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult
 from orthanc_tw.jobs.kinds.transfer_job import TransferJob, TransferKind
 from orthanc_tw.model.errors import ErrorCode, OrthancError
+from orthanc_tw.model.jobs import JobState
 from orthanc_tw.model.json_types import JsonObject
 from orthanc_tw.model.registries import RequestOrigin
 from orthanc_tw.peers.client import json_of
@@ -33,6 +36,8 @@ from orthanc_tw.storage.interface import Storage
 from orthanc_tw.storage.spool import MEMORY_BYTES, FileSpool
 
 PULL_TRANSFER = "PullTransfer"
+#: How the index names a job.
+_TRANSFER = "pull "
 #: About 400,000 instances: as many as a push may announce to this server.
 _LOOKUP_BYTES = 64 * 1024 * 1024
 #: What gzip may add to bytes that cannot be compressed, at most and by far.
@@ -46,10 +51,25 @@ class PullTransferKind(TransferKind):
     NAME = PULL_TRANSFER
     committer: TransferCommitter
     storage: Storage
+    is_read_only: bool = False
 
     def create(self, parameters: JsonObject, cursor: JsonObject | None, context: JobContext) -> Job:
         """See `JobKind`."""
         return PullTransferJob(self, parameters, cursor, context)
+
+    def keeping(self, job_id: str) -> Callable[[WriteTransaction], None]:
+        """See `StoresProvisionally`."""
+        return keeping(_TRANSFER + job_id)
+
+    def take_back(self, job_id: str) -> Deferred[None]:
+        """See `StoresProvisionally`."""
+        return Deferred.fromCoroutine(self.committer.provisional.take_back(_TRANSFER + job_id))
+
+    def sweep(self) -> Deferred[None]:
+        """See `StoresProvisionally`; a server that only reads leaves it to another start."""
+        if self.is_read_only:
+            return succeed(None)
+        return Deferred.fromCoroutine(self.committer.provisional.sweep(_TRANSFER, _is_over))
 
 
 class PullTransferJob(TransferJob):
@@ -213,11 +233,17 @@ class PullTransferJob(TransferJob):
         await self._context.in_thread(reception.forget, self._wrong)
 
     async def _commit(self, reception: Reception) -> None:
+        origin = StoreOrigin(RequestOrigin.PLUGINS, transfer=_TRANSFER + self._context.job_id)
         try:
-            await self._kind.committer.commit(reception, StoreOrigin(RequestOrigin.PLUGINS))
+            await self._kind.committer.commit(reception, origin)
         except CommitInterrupted:
             # The engine is stopping too, and has asked this job to.
             return
+
+
+def _is_over(tx: ReadTransaction, job_id: str) -> bool:
+    row = tx.job(job_id)
+    return row is None or row.state == JobState.FAILURE.value
 
 
 def _write(reception: Reception, number: int, spool: FileSpool, compressed: bool) -> None:

@@ -16,8 +16,9 @@ from urllib.parse import quote
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.logger import Logger
 
+from orthanc_tw.core.gzip_reader import gzip_into
 from orthanc_tw.core.transfers.buckets import Bucket, TransferInstance, make_buckets
-from orthanc_tw.core.transfers.concatenation import Concatenation, GzipReader, InflatedFiles
+from orthanc_tw.core.transfers.concatenation import Concatenation, InflatedFiles
 from orthanc_tw.core.transfers.lookup import TransferLookup
 from orthanc_tw.core.transfers.plan import read_plan, write_plan
 from orthanc_tw.jobs.interface import CHECKPOINT, Job, JobContext, StepResult, TransientFailure
@@ -171,7 +172,7 @@ class PushTransferJob(TransferJob):
         try:
             body = FileBody(cast("Any", opened), bucket.size_bytes)
             if self._query.compressed:
-                await self._context.in_thread(_deflate, opened, spool)
+                await self._context.in_thread(gzip_into, spool, opened)
                 body = FileBody(spool.reader, spool.size_bytes)
             path = f"transfers/push/{self._transaction}/{number}"
             await self._network.insist(
@@ -269,12 +270,3 @@ def _announcement(
             "Instances": [one.to_json() for one in instances],
         }
     ).encode("ascii")
-
-
-def _deflate(opened: Any, spool: FileSpool) -> None:
-    reader = GzipReader(opened())
-    try:
-        while data := reader.read():
-            spool.write(data)
-    finally:
-        reader.close()

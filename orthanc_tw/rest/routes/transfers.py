@@ -12,8 +12,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.web.server import Request
 
+from orthanc_tw.core.gzip_reader import GzipReader
 from orthanc_tw.core.transfers.buckets import TransferInstance
-from orthanc_tw.core.transfers.concatenation import Concatenation, GzipReader, InflatedFiles
+from orthanc_tw.core.transfers.concatenation import Concatenation, InflatedFiles
 from orthanc_tw.core.transfers.lookup import TransferLookup, parse_resources
 from orthanc_tw.core.transfers.query import GZIP, NONE, TransferQuery, is_gzip
 from orthanc_tw.index.gateway import Attachment

@@ -15,7 +15,6 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from orthanc_tw.core.delete import ResourceDeleter
 from orthanc_tw.core.store import InstanceStore, StoreSettings
 from orthanc_tw.core.transfers.commit import TransferCommitter
 from orthanc_tw.core.transfers.concatenation import InflatedFiles
@@ -39,6 +38,8 @@ from orthanc_tw.storage.filesystem import FilesystemStorage
 from orthanc_tw.testing.requests import InMemorySite
 from tests.rest.browsing import Server
 
+#: The time of day when a test begins: files are later, whatever the real one is.
+START_S = 1_000_000_000.0
 FILES = tuple(f"test_files/{name}.dcm" for name in ("CT_small", "MR_small", "rtplan"))
 
 
@@ -187,8 +188,7 @@ class Side:
 
     def new_committer(self) -> TransferCommitter:
         """One, as after a start."""
-        deleter = ResourceDeleter(self.index, self.storage, maybeDeferred, lambda: 1.0)
-        return TransferCommitter(self.index, self.store, deleter, maybeDeferred, 2)
+        return TransferCommitter(self.index, self.store, maybeDeferred, 2)
 
     def new_transactions(self, maximum: int = 2) -> PushTransactions:
         """Those of the folder, as after a start."""
@@ -199,6 +199,7 @@ class Side:
             maybeDeferred,
             maximum,
             lambda: f"transaction-{next(ids)}",
+            lambda: START_S + self.clock.seconds(),
             # Each look at it is a second later.
             lambda: float(next(seconds)),
         )

@@ -45,6 +45,7 @@ class OptionTests(SynchronousTestCase):
             "BucketSize": 5,
             "CacheSize": 0,
             "MaxPushTransactions": 1,
+            "PushTransactionTimeout": 0,
             "MaxHttpRetries": 6,
             "PeerConnectivityTimeout": 8,
             "PeerCommitTimeout": 9,
@@ -61,7 +62,7 @@ class OptionTests(SynchronousTestCase):
             index=side.index,
             storage=side.storage,
             in_thread=maybeDeferred,
-            deleter=lambda index: None,
+            is_read_only=False,
             metrics=Metrics(side.clock),
         )
         transfers = make_transfers(base, side.store, side.client, PeerRegistry({}))
@@ -70,6 +71,8 @@ class OptionTests(SynchronousTestCase):
             expected = TransferJobSettings(3, 5 * 1024, 6, commit_timeout_s=9)
             self.assertEqual(expected, network.settings)
         self.assertEqual(8, transfers.connectivity_timeout_s)
+        transfers.service.startService()
+        self.assertEqual([], side.clock.getDelayedCalls())
         side.transactions = transfers.transactions
         for _ in range(2):
             announced(side, side)
@@ -163,7 +166,7 @@ class OptionTests(SynchronousTestCase):
                 return copies[-1]
 
             target: Any = self.target
-            committer = TransferCommitter(target.index, target.store, target, in_thread, at_once)
+            committer = TransferCommitter(target.index, target.store, in_thread, at_once)
             origin = StoreOrigin(RequestOrigin.PLUGINS)
             committing = Deferred.fromCoroutine(committer.commit(reception, origin))
             self.assertEqual(at_once, len(copies))

@@ -292,11 +292,10 @@ class TransferTests(SynchronousTestCase):
             self.target.site.ask("PUT", f"{path}/1", b"wrong")
             transaction = path.rpartition("/")[2]
             commits.append(Deferred.fromCoroutine(self.target.transactions.commit(transaction)))
-        self.assertEqual(self.ids[:1], self.target.instances())
-        self.assertNoResult(commits[1])
+        self.successResultOf(commits[1])
+        self.assertNoResult(commits[0])
         held.callback(None)
         self.failureResultOf(commits[0], OrthancError)
-        self.successResultOf(commits[1])
         self.assertEqual(self.ids[:1], self.target.instances())
 
     def test_oldest(self) -> None:
