@@ -29,6 +29,8 @@ class TransferJobSettings:
         seven outlast a peer that is down for 45 seconds, whatever the jitter
     :ivar doubtful_retries: at most, of what is rather a mistake, which its user waits to hear of:
         a peer that cannot be reached at the beginning, or does not answer a bucket as it should
+    :ivar opening_s: how long the first request is tried: a user waits to hear of a wrong address,
+        and a peer that takes a connection and is silent costs a timeout each time
     :ivar commit_timeout_s: how long a peer may be silent while it commits (``PeerCommitTimeout``)
     """
 
@@ -36,6 +38,7 @@ class TransferJobSettings:
     bucket_bytes: int = 4096 * 1024
     retries: int = 7
     doubtful_retries: int = 4
+    opening_s: float = 10.0
     commit_timeout_s: float = 600
     initial_delay_s: float = 1.0
     maximum_delay_s: float = 30.0
@@ -117,7 +120,7 @@ class TransferNetwork:
         :raises TransientFailure: the last failure: the job may be tried again later
         """
         attempts = 0
-        impatient_s = self.clock.seconds() + patience_s
+        began_s = self.clock.seconds()
         went_well = progress() if progress is not None else 0
         while True:
             try:
@@ -130,11 +133,14 @@ class TransferNetwork:
                 attempts += 1
                 is_doubtful = is_opening or not error.is_transient
                 most = self._doubtful_retries if is_doubtful else self.settings.retries
-                if attempts > most and self.clock.seconds() >= impatient_s:
+                delay_s = self._delays.delay_s(attempts, self._random())
+                spent_s = self.clock.seconds() - began_s
+                is_late = is_opening and spent_s + delay_s > self.settings.opening_s
+                if (attempts > most or is_late) and spent_s >= patience_s:
                     if not error.is_transient:
                         raise
                     raise TransientFailure(error.code, error.details) from None
-            await deferLater(self.clock, self._delays.delay_s(attempts, self._random()))
+            await deferLater(self.clock, delay_s)
 
 
 def _may_pass(error: PeerError) -> bool:

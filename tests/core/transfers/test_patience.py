@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.jobs.interface import Job, TransientFailure
 from orthanc_tw.jobs.kinds.transfer_network import TransferJobSettings
 from orthanc_tw.model.errors import ErrorCode, OrthancError
-from orthanc_tw.peers.errors import PeerAnswerError, PeerStatusError, PeerUnreachable
+from orthanc_tw.peers.errors import (
+    PeerAnswerError,
+    PeerStatusError,
+    PeerTimeout,
+    PeerUnreachable,
+)
 from tests.core.transfers.support import Side, drive, query, two_sides
 
 #: Shortest delays.
@@ -69,6 +75,23 @@ class PatienceTests(SynchronousTestCase):
                 drive(self, job, side)
             self.assertEqual(5, len(side.client.asked))
             self.assertLess(side.clock.seconds(), 15)
+
+    def test_silent_beginning(self) -> None:
+        """One that is silent at first costs its user a timeout, not five."""
+        network, clock = self.target.pull.network, self.target.clock
+        for timeout_s, tries in ((60, 1), (2, 4), (0, 5)):
+            asked: list[int] = []
+
+            async def ask(asked: list[int] = asked, timeout_s: float = timeout_s) -> None:
+                asked.append(1)
+                await deferLater(clock, timeout_s)
+                raise PeerTimeout("other", "silent")
+
+            done = Deferred.fromCoroutine(network.insist(ask, is_opening=True))
+            for _ in range(200):
+                clock.advance(0.5)
+            self.failureResultOf(done, TransientFailure)
+            self.assertEqual(tries, len(asked))
 
     def test_commit(self) -> None:
         """A commit is asked for until ``PeerCommitTimeout`` is over: it may have been done."""
