@@ -8,6 +8,7 @@ area while requests are served.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -177,6 +178,11 @@ class Server(MultiService):
         if self._listening is not None:
             self._listening.accept()
             self._dicom.accept()
+        # What was imported and made until now stays. A full collection would look at all of it
+        # each time, and no thread runs meanwhile (measured: 70 ms, once a second beside a client
+        # that lists).
+        gc.collect()
+        gc.freeze()
 
     def when_started(self) -> Deferred[None]:
         """Fires when the jobs are loaded; fails if they cannot be. Others are answered before."""
@@ -210,6 +216,7 @@ class Server(MultiService):
         if self._parts is not None:
             # A thread that wrote for a client that is gone has nobody left to tell.
             self._parts.storage.clear_spool()
+        gc.unfreeze()
 
     def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
         """Run a blocking function in a thread of this server's pool."""
