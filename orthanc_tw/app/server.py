@@ -23,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from orthanc_tw.app import settings
-from orthanc_tw.app.base import new_uuid
+from orthanc_tw.app.base import make_base, new_uuid
 from orthanc_tw.app.dicom_listening import DicomListening
 from orthanc_tw.app.listening import Listening
 from orthanc_tw.app.parts import Parts, make_parts
@@ -132,18 +132,21 @@ class Server(MultiService):
         except OrthancError as error:
             raise StartupError(f"IndexDirectory: {error}") from None
         storage.clear_spool()
-        self._parts = make_parts(
+        base = make_base(
             self._configuration,
             self._reactor,
             self._main_tags,
             self._index,
             storage,
             self.in_thread,
+            self._log_levels,
+        )
+        self._parts = make_parts(
+            base,
             self._threads.spawn,
             jobs_enabled=self._jobs_enabled,
             reset=self._reset,
             shutdown=self._shut_down,
-            log_levels=self._log_levels,
         )
         self._listening.serve(self._parts.root, self._parts.metrics)
         self._dicom.serve(self._parts.network.acceptors)
