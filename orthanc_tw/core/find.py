@@ -298,7 +298,7 @@ def _with_metadata(
         row
         for row, record in zip(rows, tx.expand(rows, _METADATA), strict=True)
         if all(
-            number in record.metadata and matcher.matches(record.metadata[number].value)
+            number in record.metadata and matcher.matches(record.metadata[number])
             for number, matcher in criteria.metadata.items()
         )
     ]
