@@ -21,7 +21,7 @@ from orthanc_tw.jobs.interface import JobRequest, JobsEngine
 from orthanc_tw.jobs.kinds.modality_store import MODALITY_STORE, store_parameters
 from orthanc_tw.jobs.kinds.storage_commitment import commitment_request
 from orthanc_tw.model.resource import Resource
-from orthanc_tw.net.associations import AssociationPool, Modalities
+from orthanc_tw.net.associations import Modalities
 from orthanc_tw.net.modalities import RemoteModality
 from orthanc_tw.net.permissions import Permissions
 from orthanc_tw.net.scp import sop_classes
@@ -32,8 +32,9 @@ from orthanc_tw.net.scp.move import MoveHandler
 from orthanc_tw.net.scp.storage_commitment import CommitmentReportHandler, CommitmentRequestHandler
 from orthanc_tw.net.scp.worklist import WorklistHandler
 from orthanc_tw.net.service import Service, ServiceHandler
-from orthanc_tw.net.store_session import StoreSession, StoreSettings, Transcoder
+from orthanc_tw.net.store_session import StoreSession, StoreSettings
 from orthanc_tw.net.values import AssociationInfo, Command, MoveOriginator
+from orthanc_tw.rest.routes.modality_store import StoreServices
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,14 @@ class Exchange:
     """What the services use of the rest of the server.
 
     :ivar reports: storage commitments that this server asked for
-    :ivar store_settings: how C-MOVE sends
+    :ivar services: how C-MOVE sends
     """
 
     base: Base
     modalities: Modalities
-    pool: AssociationPool
     engine: JobsEngine
     reports: StorageCommitmentReports
-    store_settings: StoreSettings
-    transcoder: Transcoder
+    services: StoreServices
 
 
 def dicom_services(exchange: Exchange, permissions: Permissions) -> Sequence[Service]:
@@ -95,7 +94,7 @@ def dicom_services(exchange: Exchange, permissions: Permissions) -> Sequence[Ser
                 exchange.base.index,
                 exchange.base.storage,
                 identifiers,
-                exchange.transcoder if exchange.store_settings.transcode else None,
+                exchange.services.transcoder if exchange.services.settings.transcode else None,
             ),
             sub_operations=True,
         ),
@@ -171,11 +170,11 @@ def _find(exchange: Exchange, identifiers: Identifiers) -> FindHandler:
 
 
 def _move(exchange: Exchange, permissions: Permissions, identifiers: Identifiers) -> MoveHandler:
-    configuration = exchange.base.configuration
+    configuration, services = exchange.base.configuration, exchange.services
     local_aet = configuration.text("DicomAet")
 
     def sender(modality: RemoteModality) -> StoreSession:
-        return StoreSession(exchange.pool, modality, exchange.store_settings, exchange.transcoder)
+        return StoreSession(services.pool, modality, services.settings, services.transcoder)
 
     def submit(
         modality: RemoteModality,

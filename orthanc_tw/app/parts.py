@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from orthanc_tw.app import settings
-from orthanc_tw.app.base import InThread, make_base
+from orthanc_tw.app.base import Base
 from orthanc_tw.app.dicom_client import make_dicom_client, modality_registry
 from orthanc_tw.app.dicom_network import DicomNetwork, make_dicom_network
 from orthanc_tw.app.dicom_services import Exchange, dicom_services
@@ -19,14 +18,10 @@ from orthanc_tw.app.peers import Peers, make_peers
 from orthanc_tw.app.routes import RouteParts, route_providers
 from orthanc_tw.app.transcoding import make_ingest_transcoder, make_transcoder
 from orthanc_tw.app.transfers import TransferService, make_transfers
-from orthanc_tw.config import Configuration
 from orthanc_tw.core.exports import ExportLog
 from orthanc_tw.core.metric_sources import index_values
 from orthanc_tw.core.store import InstanceStore, Spawn
-from orthanc_tw.dicom.main_tags import MainDicomTags
-from orthanc_tw.index.sqlite import SqliteIndex
 from orthanc_tw.jobs.engine import JobsEngineService
-from orthanc_tw.log_levels import LogLevels
 from orthanc_tw.metrics import Metrics
 from orthanc_tw.net.scu.commitment import CommitmentReporter
 from orthanc_tw.rest.errors import ErrorSettings
@@ -56,25 +51,22 @@ class Parts:
 
 
 def make_parts(
-    configuration: Configuration,
-    reactor: Any,
-    main_tags: MainDicomTags,
-    index: SqliteIndex,
-    storage: FilesystemStorage,
-    in_thread: InThread,
+    base: Base,
     spawn: Spawn,
     *,
     jobs_enabled: bool,
     reset: Callable[[], None],
     shutdown: Callable[[], None],
-    log_levels: LogLevels,
 ) -> Parts:
-    """Wire a server; nothing runs yet."""
-    base = make_base(configuration, reactor, main_tags, index, storage, in_thread, log_levels)
+    """Wire a server; nothing runs yet.
+
+    :param spawn: see `InstanceStore`
+    """
+    configuration = base.configuration
     transcoder = make_transcoder(base)
     ingest = make_ingest_transcoder(base, transcoder)
     store = make_store(base, ingest, spawn)
-    exports = ExportLog(index, time.time, enabled=settings.exports_logged(configuration))
+    exports = ExportLog(base.index, time.time, enabled=settings.exports_logged(configuration))
     modification = make_modification(base, store)
     modalities = modality_registry(base)
     network = make_dicom_network(base, store, lambda: modalities)
@@ -82,7 +74,7 @@ def make_parts(
     peers = make_peers(base, transcoder, exports)
     transfers = make_transfers(base, store, peers.client, peers.registry)
     reporter = CommitmentReporter(lambda: modalities, network.pool)
-    base.metrics.add_source(index_values(index))
+    base.metrics.add_source(index_values(base.index))
     engine = make_engine(
         base,
         [
@@ -97,21 +89,13 @@ def make_parts(
     )
     network.services.extend(
         dicom_services(
-            Exchange(
-                base,
-                lambda: modalities,
-                network.pool,
-                engine,
-                client.reports,
-                client.services.settings,
-                client.services.transcoder,
-            ),
+            Exchange(base, lambda: modalities, engine, client.reports, client.services),
             network.permissions,
         )
     )
     compress = configuration.boolean("HttpCompressionEnabled")
-    streamer = Streamer(in_thread, compress=compress)
-    events = JobEventsRoutes(engine, streamer, reactor)
+    streamer = Streamer(base.in_thread, compress=compress)
+    events = JobEventsRoutes(engine, streamer, base.reactor)
     providers = route_providers(
         RouteParts(
             base=base,
@@ -136,7 +120,7 @@ def make_parts(
     return Parts(
         events=events,
         exports=exports,
-        storage=storage,
+        storage=base.storage,
         store=store,
         engine=engine,
         metrics=base.metrics,

@@ -8,6 +8,7 @@ area while requests are served.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -22,7 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from orthanc_tw.app import settings
-from orthanc_tw.app.base import new_uuid
+from orthanc_tw.app.base import make_base, new_uuid
 from orthanc_tw.app.dicom_listening import DicomListening
 from orthanc_tw.app.listening import Listening
 from orthanc_tw.app.parts import Parts, make_parts
@@ -131,18 +132,21 @@ class Server(MultiService):
         except OrthancError as error:
             raise StartupError(f"IndexDirectory: {error}") from None
         storage.clear_spool()
-        self._parts = make_parts(
+        base = make_base(
             self._configuration,
             self._reactor,
             self._main_tags,
             self._index,
             storage,
             self.in_thread,
+            self._log_levels,
+        )
+        self._parts = make_parts(
+            base,
             self._threads.spawn,
             jobs_enabled=self._jobs_enabled,
             reset=self._reset,
             shutdown=self._shut_down,
-            log_levels=self._log_levels,
         )
         self._listening.serve(self._parts.root, self._parts.metrics)
         self._dicom.serve(self._parts.network.acceptors)
@@ -177,6 +181,11 @@ class Server(MultiService):
         if self._listening is not None:
             self._listening.accept()
             self._dicom.accept()
+        # What was imported and made until now stays. A full collection would look at all of it
+        # each time, and no thread runs meanwhile (measured: 70 ms, once a second beside a client
+        # that lists).
+        gc.collect()
+        gc.freeze()
 
     def when_started(self) -> Deferred[None]:
         """Fires when the jobs are loaded; fails if they cannot be. Others are answered before."""
@@ -210,6 +219,7 @@ class Server(MultiService):
         if self._parts is not None:
             # A thread that wrote for a client that is gone has nobody left to tell.
             self._parts.storage.clear_spool()
+        gc.unfreeze()
 
     def in_thread(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Deferred[Any]:
         """Run a blocking function in a thread of this server's pool."""

@@ -6,8 +6,9 @@ snapshot of the index.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from orthanc_tw.core.documents import Documents
 from orthanc_tw.core.ordering import order_values, sorted_rows
@@ -26,6 +27,7 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import ContentType
 
+T = TypeVar("T")
 _METADATA = ExpandParts(children=False, attachments=False, labels=False)
 Candidate = tuple[ResourceRow, Attachment | None]
 
@@ -80,24 +82,8 @@ class Finder:
             async for page in self.find(search):
                 yield [row.public_id for row in page]
             return
-        size, left, after = self._settings.rows_per_slice, search.limit, None
-
-        def read(tx: ReadTransaction) -> Sequence[str]:
-            query = _query(tx, search)
-            if query is None:
-                return ()
-            since = search.since if after is None else 0
-            return tx.find_identifiers(replace(query, after=after, since=since, limit=wanted))
-
-        while True:
-            wanted = min(size, left) if search.limit else size
-            found = await self._index.read(read)
-            if found:
-                yield found
-                after = found[-1]
-            left -= len(found)
-            if len(found) < wanted or (search.limit and not left):
-                return
+        async for names in self._exact(search, lambda tx, query: tx.find_identifiers(query), str):
+            yield names
 
     async def count(self, search: Search) -> int:
         """Number of matches, ``since`` and ``limit`` aside.
@@ -169,30 +155,65 @@ class Finder:
                 "match, which are too many to be ordered",
             )
 
+    async def _exact(
+        self,
+        search: Search,
+        read: Callable[[ReadTransaction, FindQuery], Sequence[T]],
+        public_id: Callable[[T], str],
+    ) -> AsyncIterator[Sequence[T]]:
+        """What the index alone finds, in slices.
+
+        :param read: one slice
+        :param public_id: of what is in it
+        """
+        left = search.limit
+        after: str | None = None
+
+        def slice_after(tx: ReadTransaction) -> Sequence[T]:
+            query = _query(tx, search)
+            if query is None:
+                return ()
+            since = search.since if after is None else 0
+            return read(tx, replace(query, after=after, since=since, limit=wanted))
+
+        while True:
+            wanted = self._settings.rows_per_slice
+            if search.limit:
+                wanted = min(wanted, left)
+            found = await self._index.read(slice_after)
+            if found:
+                yield found
+                after = public_id(found[-1])
+            left -= len(found)
+            if len(found) < wanted or (search.limit and not left):
+                return
+
     async def _by_identifier(self, search: Search) -> AsyncIterator[Sequence[ResourceRow]]:
         criteria = search.criteria
         if criteria.is_void or (criteria.in_file and not self._settings.files_allowed):
             return
-        exact = criteria.is_for_the_index
-        size = self._settings.rows_per_slice if exact else self._settings.candidates_per_slice
+        if criteria.is_for_the_index:
+            async for page in self._exact(
+                search, lambda tx, query: tx.find(query), lambda row: row.public_id
+            ):
+                yield page
+            return
+        size = self._settings.candidates_per_slice
         if criteria.in_file:
             size = self._settings.files_per_slice
-        skip = 0 if exact else search.since
-        left = search.limit
+        skip, left = search.since, search.limit
         after: str | None = None
 
         def read(tx: ReadTransaction) -> tuple[list[Candidate], str | None, bool]:
             query = _query(tx, search)
             if query is None:
                 return [], None, False
-            since = search.since if exact and after is None else 0
-            rows = tx.find(replace(query, after=after, since=since, limit=wanted))
+            rows = tx.find(replace(query, after=after, limit=size))
             last = rows[-1].public_id if rows else None
-            return _filtered(tx, rows, criteria), last, len(rows) == wanted
+            return _filtered(tx, rows, criteria), last, len(rows) == size
 
         more = True
         while more:
-            wanted = min(size, left) if exact and search.limit else size
             candidates, after, more = await self._index.read(read)
             rows = await self._in_files(candidates, criteria)
             skipped = min(skip, len(rows))
@@ -277,7 +298,7 @@ def _with_metadata(
         row
         for row, record in zip(rows, tx.expand(rows, _METADATA), strict=True)
         if all(
-            number in record.metadata and matcher.matches(record.metadata[number].value)
+            number in record.metadata and matcher.matches(record.metadata[number])
             for number, matcher in criteria.metadata.items()
         )
     ]

@@ -33,8 +33,7 @@ def order_values(
         values: list[str | None] = []
         for key in order:
             if key.metadata is not None:
-                item = record.metadata.get(key.metadata)
-                values.append(None if item is None else item.value)
+                values.append(record.metadata.get(key.metadata))
                 continue
             assert key.tag is not None
             values.append(main_tag(record, key.tag))

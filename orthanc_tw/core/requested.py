@@ -92,8 +92,7 @@ def requested_of(
     if not requested:
         return result
     result.level, result.public_id = record.level, record.public_id
-    signature = record.metadata.get(MetadataType.MAIN_DICOM_TAGS_SIGNATURE)
-    result.signature = None if signature is None else signature.value
+    result.signature = record.metadata.get(MetadataType.MAIN_DICOM_TAGS_SIGNATURE)
     sources = requested.sources(record.level, indexed.levels)
     for computed in sources.computed:
         value = computed_value(tx, row_of(record), computed)
@@ -109,7 +108,7 @@ def requested_of(
     sop_class = record.metadata.get(MetadataType.SOP_CLASS_UID)
     if sop_class is not None and SOP_CLASS_UID in from_file:
         from_file.remove(SOP_CLASS_UID)
-        result.values[format_tag(SOP_CLASS_UID)] = sop_class.value
+        result.values[format_tag(SOP_CLASS_UID)] = sop_class
     if from_file and not files_allowed:
         result.unread = from_file
     elif from_file:
@@ -149,8 +148,7 @@ def computed_value(tx: ReadTransaction, row: ResourceRow, computed: ComputedTag)
 
 
 def _sop_class(record: ResourceRecord) -> str:
-    item = record.metadata.get(MetadataType.SOP_CLASS_UID)
-    return "" if item is None else item.value
+    return record.metadata.get(MetadataType.SOP_CLASS_UID, "")
 
 
 def _distinct(

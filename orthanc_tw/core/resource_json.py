@@ -99,8 +99,8 @@ class ResourceJson:
             answer["Status"] = _status(record)
         if self._has_metadata:
             answer["Metadata"] = {
-                self._names.label(number): shown(item.value)
-                for number, item in sorted(metadata.items())
+                self._names.label(number): shown(value)
+                for number, value in sorted(metadata.items())
             }
         if self._has_attachments:
             answer["Attachments"] = [attachment_json(item) for item in record.attachments]
@@ -113,7 +113,7 @@ class ResourceJson:
         metadata = record.metadata
         for name, number in _ORIGINS:
             if number in metadata:
-                answer[name] = metadata[number].value
+                answer[name] = metadata[number]
         if self._level is not ResourceType.INSTANCE:
             answer["LastUpdate"] = record.last_update
             if self._level is ResourceType.SERIES:
@@ -134,13 +134,13 @@ def _main_tags(record: ResourceRecord) -> Mapping[str, JsonValue]:
     sequences = record.metadata.get(_SEQUENCES)
     if sequences is None:
         return record.tags
-    return {**record.tags, **json.loads(sequences.value)}
+    return {**record.tags, **json.loads(sequences)}
 
 
 def _integer(record: ResourceRecord, number: MetadataType) -> int | None:
-    item = record.metadata.get(number)
+    value = record.metadata.get(number)
     try:
-        return None if item is None else int(item.value)
+        return None if value is None else int(value)
     except ValueError:
         return None
 
@@ -150,6 +150,7 @@ def _status(record: ResourceRecord) -> str:
     expected = _integer(record, _EXPECTED)
     if expected is None:
         return "Unknown"
-    if record.children_count == expected:
+    count = len(record.children)
+    if count == expected:
         return "Complete"
-    return "Missing" if record.children_count < expected else "Inconsistent"
+    return "Missing" if count < expected else "Inconsistent"

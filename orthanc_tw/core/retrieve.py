@@ -128,8 +128,7 @@ def transfer_page(
 
 def _instance(record: ResourceRecord, file: Attachment) -> TransferInstance:
     def metadata(number: MetadataType) -> str:
-        found = record.metadata.get(number)
-        return "" if found is None else found.value
+        return record.metadata.get(number, "")
 
     return TransferInstance(
         record.public_id,

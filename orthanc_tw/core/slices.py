@@ -89,9 +89,9 @@ def _numbers(text: str, count: int) -> tuple[float, ...] | None:
 
 
 def _index(record: ResourceRecord) -> int | None:
-    item = record.metadata.get(MetadataType.INDEX_IN_SERIES)
+    index = record.metadata.get(MetadataType.INDEX_IN_SERIES)
     try:
-        return None if item is None else int(item.value)
+        return None if index is None else int(index)
     except ValueError:
         return None
 

@@ -10,7 +10,9 @@ Resources are addressed by their public identifier from outside and by
 ``{"gggg,eeee": text}``; sequences asked for by ``ExtraMainDicomTags`` are kept in
 the metadata ``MainDicomSequences`` by whoever ingests.
 
-What lists are made of are structs, which take a quarter of the time of frozen data classes.
+What lists are made of are structs, which take a quarter of the time of frozen data classes. Some
+are decoded as they come out of the database, as lists: their fields are in the order of its
+columns.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class ResourceRow(Struct, frozen=True):
     parent_id: int | None
 
 
-class Attachment(Struct, frozen=True):
+class Attachment(Struct, frozen=True, array_like=True):
     """One attachment of a resource. Sizes in bytes; MD5 as lower-case hexadecimal or ''."""
 
     uuid: str
@@ -89,10 +91,10 @@ class Statistics:
     dicom_uncompressed_size_bytes: int = 0
 
 
-class ResourceRecord(Struct, frozen=True):
+class ResourceRecord(Struct, frozen=True, array_like=True):
     """What ``expand`` loads of a resource; a part that was not asked for stays empty.
 
-    ``children`` are public identifiers sorted; ``metadata`` maps numbers to values.
+    ``children`` are public identifiers sorted; ``metadata`` maps numbers to values, in any order.
     ``ancestors_tags`` has the main DICOM tags of each level above that was asked for.
     """
 
@@ -106,8 +108,7 @@ class ResourceRecord(Struct, frozen=True):
     tags: Tags
     ancestors_tags: Mapping[ResourceType, Tags] = {}
     children: Sequence[str] = ()
-    children_count: int = 0
-    metadata: Mapping[int, MetadataValue] = {}
+    metadata: Mapping[int, str] = {}
     attachments: Sequence[Attachment] = ()
     labels: Sequence[str] = ()
 

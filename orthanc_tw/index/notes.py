@@ -21,6 +21,8 @@ class Notes:
         self._connection = connection
         self._maximum = maximum
         self._version = -1
+        # Whether the transaction that is under way was looked at.
+        self._is_current = False
         self._kept: dict[Hashable, dict[Any, Any]] = {}
 
     def of(self, key: Hashable) -> dict[Any, Any]:
@@ -30,8 +32,16 @@ class Notes:
         """
         if self._connection.total_changes:
             return {}
-        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-        if version != self._version or sum(map(len, self._kept.values())) > self._maximum:
-            self._version = version
+        if not self._is_current:
+            (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+            self._is_current = True
+            if version != self._version:
+                self._version = version
+                self._kept = {}
+        if sum(map(len, self._kept.values())) > self._maximum:
             self._kept = {}
         return self._kept.setdefault(key, {})
+
+    def ended(self) -> None:
+        """The transaction is over: the next one may see another state."""
+        self._is_current = False

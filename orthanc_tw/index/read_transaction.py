@@ -217,6 +217,10 @@ class SqliteReadTransaction:
         """See `orthanc_tw.index.notes`."""
         return self._notes.of(key)
 
+    def ended(self) -> None:
+        """The snapshot is let go. Called by who began the transaction."""
+        self._notes.ended()
+
     def expand(self, rows: Sequence[ResourceRow], parts: ExpandParts) -> Sequence[ResourceRecord]:
         """Records in the order of ``rows``; one that was deleted since is left out."""
         return expand_sql.expand(self._connection, rows, parts)

@@ -108,6 +108,8 @@ def decode_metadata(column: Mapping[str, Any], last_update: str | None) -> dict[
 ATTACHMENT_COLUMNS = (
     "uuid, content_type, size_bytes, md5, stored_size_bytes, stored_md5, compression, revision"
 )
+#: The same as the fields of `Attachment`.
+SHOWN_ATTACHMENT_COLUMNS = ATTACHMENT_COLUMNS.replace("stored_md5", "ifnull(stored_md5, md5)")
 
 
 def attachment_row(row: Row) -> Attachment:

@@ -27,6 +27,9 @@ _PAGE = f"SELECT {RESOURCE_COLUMNS} FROM resources WHERE level = ? AND public_id
 _PAGE_ORDER = " ORDER BY public_id LIMIT ? OFFSET ?"
 #: Offsets up to which it is quicker to walk.
 SKIPPED = 500
+#: Pages of an ordered level that are kept, and the most rows of one.
+MOST_ORDERED = 64
+MOST_ORDERED_ROWS = 200
 
 
 class Searches:
@@ -38,6 +41,7 @@ class Searches:
     def __init__(self, connection: sqlite3.Connection, notes: Notes, *, trigrams: bool) -> None:
         self._connection = connection
         self._trigrams = trigrams
+        self._notes = notes
         self._ranks = Ranks(connection, notes)
 
     def page(
@@ -58,7 +62,18 @@ class Searches:
         """Resources in the order of the query."""
         if _is_whole_level(query):
             return self._page(query)
-        return self._found(query, self._statement(query), self._rows)
+        if not _is_page_of_ordered_level(query):
+            return self._found(query, self._statement(query), self._rows)
+        # Nothing takes longer than to put a whole level in order, and pages of it are asked for
+        # again and again.
+        kept = self._notes.of("ordered")
+        key = query.level, tuple(query.order), query.since, query.limit
+        found: Sequence[ResourceRow] | None = kept.get(key)
+        if found is None:
+            if len(kept) >= MOST_ORDERED:
+                kept.clear()
+            found = kept[key] = self._found(query, self._statement(query), self._rows)
+        return found
 
     def find_identifiers(self, query: FindQuery) -> Sequence[str]:
         """Public identifiers of what `find` finds."""
@@ -107,3 +122,11 @@ class Searches:
 
 def _is_whole_level(query: FindQuery) -> bool:
     return not (query.constraints or query.labels or query.parent or query.order)
+
+
+def _is_page_of_ordered_level(query: FindQuery) -> bool:
+    return (
+        bool(query.order)
+        and 0 < query.limit <= MOST_ORDERED_ROWS
+        and not (query.constraints or query.labels or query.parent or query.after)
+    )

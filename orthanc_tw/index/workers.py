@@ -38,7 +38,7 @@ def _fire(ends: list[Ended], results: list[object]) -> None:
 
 def run_read(
     connection: sqlite3.Connection,
-    transaction: ReadTransaction,
+    transaction: SqliteReadTransaction,
     function: ReadFunction,
 ) -> object:
     """Run a function over a snapshot, in this thread. SQLite's errors become `OrthancError`."""
@@ -47,12 +47,13 @@ def run_read(
         try:
             return function(transaction)
         finally:
+            transaction.ended()
             connection.execute("ROLLBACK")
     except sqlite3.Error as error:
         raise translate(error) from error
 
 
-def run_one(transaction: ReadTransaction, function: ReadFunction) -> object:
+def run_one(transaction: SqliteReadTransaction, function: ReadFunction) -> object:
     """Run a function of one statement, in this thread.
 
     That is a snapshot by itself; each statement more is a turn at the interpreter lock.
@@ -61,6 +62,8 @@ def run_one(transaction: ReadTransaction, function: ReadFunction) -> object:
         return function(transaction)
     except sqlite3.Error as error:
         raise translate(error) from error
+    finally:
+        transaction.ended()
 
 
 class Writer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from orthanc_tw.app import make_service
+from orthanc_tw.app.server import Server
 from orthanc_tw.config import load
 from orthanc_tw.log_levels import LogLevels
 
@@ -18,17 +20,21 @@ from orthanc_tw.log_levels import LogLevels
 class StartTests(TestCase):
     timeout = 60
 
-    def test_privileged(self) -> Deferred[None]:
-        """With privileges nothing is made but the ports: files belong to the user of ``--uid``."""
+    def _server(self, storage: Path | None = None) -> Server:
         self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
-        storage = Path(self.mktemp()).absolute()
+        storage = storage or Path(self.mktemp()).absolute()
         configuration = Path(self.mktemp())
         configuration.write_text(
             json.dumps({"HttpPort": 0, "DicomPort": 0, "StorageDirectory": str(storage)})
         )
-        server = make_service(
+        return make_service(
             load([configuration], {}), reactor, jobs_enabled=True, log_levels=LogLevels()
         )
+
+    def test_privileged(self) -> Deferred[None]:
+        """With privileges nothing is made but the ports: files belong to the user of ``--uid``."""
+        storage = Path(self.mktemp()).absolute()
+        server = self._server(storage)
         server.privilegedStartService()
         made_by_privileged = storage.exists()
         server.startService()
@@ -40,3 +46,17 @@ class StartTests(TestCase):
             return server.stopService()
 
         return started.addCallback(stop)
+
+    def test_garbage(self) -> Deferred[None]:
+        """What is there once it has started is not looked at by the garbage collector."""
+        server = self._server()
+        server.privilegedStartService()
+        server.startService()
+        frozen = gc.get_freeze_count()
+
+        def stop(_: object) -> Deferred[None]:
+            self.assertGreater(frozen, 10_000)
+            stopping = server.stopService()
+            return stopping.addCallback(lambda _: self.assertEqual(gc.get_freeze_count(), 0))
+
+        return server.when_started().addCallback(stop)

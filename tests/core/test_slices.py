@@ -3,7 +3,7 @@
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.core.slices import ordered_slices
-from orthanc_tw.index.gateway import MetadataValue, ResourceRecord
+from orthanc_tw.index.gateway import ResourceRecord
 from orthanc_tw.model.errors import OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import MetadataType
@@ -20,7 +20,7 @@ def record(name, z=None, index=None, orientation=AXIAL, frames=None):
         tags["0028,0008"] = frames
     metadata = {}
     if index is not None:
-        metadata[MetadataType.INDEX_IN_SERIES] = MetadataValue(index, 0)
+        metadata[MetadataType.INDEX_IN_SERIES] = index
     return ResourceRecord(
         1, name, ResourceType.INSTANCE, "p", True, False, "", tags, metadata=metadata
     )

@@ -42,6 +42,21 @@ class NotesTests(SqliteCase):
 
         self.assertEqual({}, self.write(write))
 
+    def test_looked_at_once(self) -> None:
+        """Whether anything was committed is asked once a transaction."""
+        self.store("a/a1/a11/a111")
+        statements: list[str] = []
+
+        def read(tx: Any) -> None:
+            tx._connection.set_trace_callback(statements.append)
+            tx.notes("x")
+            tx.notes("y")
+            tx._connection.set_trace_callback(None)
+
+        self.read(read)
+        self.read(read)
+        self.assertEqual(statements, ["PRAGMA data_version"] * 2)
+
     def test_maximum(self) -> None:
         """Too many notes are forgotten."""
 

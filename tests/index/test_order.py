@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from orthanc_tw.core.ordering import order_values, sorted_rows
 from orthanc_tw.index import find as find_module
+from orthanc_tw.index import searches
 from orthanc_tw.index.find import find_statement
 from orthanc_tw.index.gateway import (
     FindQuery,
@@ -18,7 +19,7 @@ from orthanc_tw.index.gateway import (
     TagConstraint,
 )
 from orthanc_tw.model.levels import ResourceType
-from tests.index.support import INSTANCE, PATIENT, SERIES, STUDY, MemoryCase
+from tests.index.support import INSTANCE, PATIENT, SERIES, STUDY, MemoryCase, SqliteCase, public_id
 
 NAME, SEX, DATE, MODALITY, NUMBER = "0010,0010", "0010,0040", "0008,0020", "0008,0060", "0020,0013"
 LAST_UPDATE = 7
@@ -125,3 +126,56 @@ class OrderTests(MemoryCase):
             steps = self.read(plan)
             # Of the order, only what is equal is left to be put in order.
             self.assertNotIn("TEMP B-TREE FOR ORDER BY", steps)
+
+
+class KeptPageTests(SqliteCase):
+    readers = 1
+
+    def page(self, query: FindQuery) -> tuple[list[str], int]:
+        """Public identifiers, and how many statements put something in order."""
+        statements: list[str] = []
+
+        def read(tx: Any) -> list[str]:
+            tx._connection.set_trace_callback(statements.append)
+            try:
+                return [row.public_id for row in tx.find(query)]
+            finally:
+                tx._connection.set_trace_callback(None)
+
+        found = self.read(read)
+        return found, sum("ORDER BY k0" in statement for statement in statements)
+
+    def test_kept(self) -> None:
+        """A page of a whole level in order is found once, until something is committed."""
+        for name in "cbd":
+            self.store(f"{name}/{name}/e/i")
+        first = FindQuery(STUDY, order=[KEYS[0]], limit=2)
+        second = replace(first, since=2)
+        self.assertEqual(self.page(first), ([public_id("b/b"), public_id("c/c")], 1))
+        self.assertEqual(self.page(first), ([public_id("b/b"), public_id("c/c")], 0))
+        self.assertEqual(self.page(second), ([public_id("d/d")], 1))
+        self.assertEqual(self.page(replace(first, order=[KEYS[1]]))[0][0], public_id("d/d"))
+        self.store("a/a/e/i")
+        self.assertEqual(self.page(first), ([public_id("a/a"), public_id("b/b")], 1))
+
+    def test_of_some(self) -> None:
+        """What is searched for is no page of the whole level, nor is a page of another level."""
+        for name in "ab":
+            self.store(f"{name}/{name}/e/i")
+        query = FindQuery(STUDY, order=[KEYS[0]], limit=5)
+        self.assertEqual(len(self.page(query)[0]), 2)
+        one = TagConstraint("0010,0020", PATIENT, False, values=["B"])
+        self.assertEqual(self.page(replace(query, constraints=[one]))[0], [public_id("b/b")])
+        below = replace(query, parent=(PATIENT, public_id("a")))
+        self.assertEqual(self.page(below)[0], [public_id("a/a")])
+        patients = replace(query, level=PATIENT)
+        self.assertEqual(self.page(patients)[0], [public_id("a"), public_id("b")])
+
+    def test_few_are_kept(self) -> None:
+        """Pages are forgotten when there are many of them, and right for all that."""
+        self.store("a/a/e/i")
+        with patch.object(searches, "MOST_ORDERED", 2):
+            for since in (0, 1, 2, 0, 1, 2):
+                query = FindQuery(STUDY, order=[KEYS[0]], limit=5, since=since)
+                self.assertEqual(self.page(query)[1], 1)
+                self.assertEqual(len(self.page(query)[0]), since == 0)

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from orthanc_tw.index.gateway import ExpandParts, JobRow, MetadataValue, public_ids
+from orthanc_tw.index.gateway import (
+    ExpandParts,
+    JobRow,
+    MetadataValue,
+    WriteTransaction,
+    public_ids,
+)
 from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.registries import ChangeType, MetadataType
 
@@ -100,13 +106,31 @@ class BrowseTests(IndexCase):
         self.assertEqual(first.ancestors_tags[PATIENT]["0010,0020"], "p")
         self.assertEqual(first.ancestors_tags[STUDY]["0020,000d"], "s")
         self.assertEqual(list(first.children), sorted([public_id("p/s/e/i"), public_id("p/s/e/j")]))
-        self.assertEqual(first.children_count, 2)
         self.assertEqual(list(first.labels), ["a", "b"])
         self.assertEqual(first.last_update, DATE)
-        self.assertEqual(first.metadata[15], MetadataValue("sig3", 0))
+        self.assertEqual(dict(first.metadata), {15: "sig3", 7: DATE})
         self.assertFalse(first.is_protected)
         self.assertEqual(second.ancestors_tags[PATIENT]["0010,0020"], "q")
         self.assertEqual(list(second.labels), [])
+
+    def test_expand_metadata(self) -> None:
+        """Any values, with and without a revision; LastUpdate is that of the column."""
+        values = ["", "12", "[1]", '{"a":[1]}', '"x":["y', "\\", "\u00fc\U0010ff80", "a\0b", "null"]
+        self.store("p/s/e/i")
+        rows = [self.row("p/s/e/i"), self.row("p/s")]
+        for revision in (0, 1):
+
+            def put(tx: WriteTransaction, revision: int = revision) -> None:
+                for number, value in enumerate(values, 1024):
+                    tx.set_metadata(rows[revision].internal_id, number, value, revision)
+
+            self.write(put)
+            for record in self.read(lambda tx: tx.expand(rows, ExpandParts())):
+                expected = self.read(lambda tx, r=record: tx.metadata(r.internal_id))
+                self.assertEqual(
+                    dict(record.metadata), {key: item.value for key, item in expected.items()}
+                )
+        self.assertEqual([record.metadata[number] for number in range(1024, 1033)], values)
 
     def test_expand_of_mixed_levels(self) -> None:
         """Rows may be ancestors of one another; each has its own."""
@@ -133,17 +157,18 @@ class BrowseTests(IndexCase):
         rows = [self.row("p/s/e/i")]
         (record,) = self.read(lambda tx: tx.expand(rows, ExpandParts()))
         self.assertEqual(list(record.attachments), [attachment("p/s/e/i")])
-        self.assertEqual((list(record.children), record.children_count), ([], 0))
+        self.assertEqual(list(record.children), [])
         self.assertEqual((record.last_update, record.is_stable), ("", True))
 
     def test_expand_nothing_more(self) -> None:
-        """Parts that are not asked for stay empty; the number of children is always there."""
+        """Parts that are not asked for stay empty."""
         self.fill()
         rows = [self.row("p/s"), self.row("p")]
         nothing = ExpandParts(children=False, metadata=False, attachments=False, labels=False)
         study, patient = self.read(lambda tx: tx.expand(rows, nothing))
-        self.assertEqual((study.children, study.children_count), ((), 2))
-        self.assertEqual((patient.children_count, study.metadata), (1, {}))
+        self.assertEqual((list(study.children), study.metadata), ([], {}))
+        self.assertEqual((list(study.attachments), list(study.labels)), ([], []))
+        self.assertEqual(patient.tags["0010,0020"], "p")
 
     def test_expand_many_in_few_statements(self) -> None:
         """A thousand rows take as many statements as two chunks do, not one a row."""

@@ -94,7 +94,7 @@ class UpgradeTests(SqliteCase):
             return (
                 record.tags["0008,1030"],
                 record.ancestors_tags[PATIENT]["0010,0010"],
-                (record.metadata[1024].value, record.metadata[1024].revision),
+                (record.metadata[1024], tx.metadata(row.internal_id)[1024].revision),
                 [item.content_type for item in record.attachments],
                 list(record.labels),
                 sorted(record.children),
