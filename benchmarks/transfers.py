@@ -1,7 +1,8 @@
 """The accelerator against ``/peers/X/store``: ``python -m benchmarks.transfers [--instances N]``.
 
 On loopback, and between two network namespaces with 50 ms of delay and 1 % of loss each way, where
-those may be made (root with CAP_NET_ADMIN); skipped, and said so, where not.
+those may be made (root with CAP_NET_ADMIN); skipped, and said so, where not. The line says whether
+it was ``netem``, or the ``relay`` of packets that takes its place where the kernel has none.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data import make_instance
-from benchmarks.network import SlowNetwork
-from benchmarks.servers import OPTIONS, environment
+from benchmarks.network import SlowNetwork, reason_of
+from benchmarks.servers import OPTIONS, die_with_parent, environment
 from tests.ports import free_port
 
 
@@ -47,6 +49,7 @@ class Host:
                 stdout=log,
                 stderr=log,
                 env=environment(),
+                preexec_fn=die_with_parent,
             )
         for _ in range(600):
             if self.ask("GET", "system") is not None:
@@ -58,7 +61,11 @@ class Host:
         """End it."""
         if self.process is not None:
             self.process.terminate()
-            self.process.wait()
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> Any:
         """The JSON of an answer, None if there is none."""
@@ -121,8 +128,10 @@ def show(name: str, figures: Sequence[float]) -> None:
 
 def measure(name: str, options: argparse.Namespace, hosts: Sequence[tuple[str, str]]) -> None:
     folder = Path(tempfile.mkdtemp())
-    pair = [Host(folder / str(n), address, space) for n, (address, space) in enumerate(hosts)]
+    pair: list[Host] = []
     try:
+        for number, (address, space) in enumerate(hosts):
+            pair.append(Host(folder / str(number), address, space))
         show(name, compare(pair[0], pair[1], options.instances, options.edge))
     finally:
         for host in pair:
@@ -139,6 +148,9 @@ def main() -> None:
     )
     parser.add_argument("--loss", type=float, default=1, metavar="PERCENT")
     options = parser.parse_args()
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        # So that what was made is removed.
+        signal.signal(ending, lambda number, _: sys.exit(128 + number))
     measure("loopback", options, [("127.0.0.1", ""), ("127.0.0.1", "")])
     there, back = options.delay
     name = f"{there:g} ms there, {back:g} ms back, {options.loss:g} % lost"
@@ -146,10 +158,11 @@ def main() -> None:
     try:
         network.make()
     except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", b"") or str(error).encode()
-        print(f"{name}: skipped, not allowed: {reason.decode().strip()}")
+        print(f"{name}: skipped, not allowed: {reason_of(error)} (netem: {network.no_netem})")
         return
     try:
+        if network.no_netem:
+            print(f"{name}: by a relay of packets, for netem says: {network.no_netem}", flush=True)
         ends = list(zip(network.addresses, network.namespaces, strict=True))
         measure(f"{name} ({network.by})", options, ends)
     finally:

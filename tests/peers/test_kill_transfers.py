@@ -75,6 +75,25 @@ class KillTransferTests(unittest.TestCase):
         """The server that is pushed to dies: the transaction is there when it is back."""
         self.kill_amid(self.source, "/transfers/send", self.target)
 
+    def test_given_up(self) -> None:
+        """A pull whose server dies amid its commit, and that is cancelled then: all or nothing."""
+        states = Counter[str]()
+        for _ in range(KILLS):
+            job = self.submitted(self.target, "/transfers/pull")
+            while not (self.is_over(self.target, job) or self.target.json("GET", "/instances")):
+                time.sleep(0.002)
+            self.target.kill()
+            self.target.start()
+            self.target.json("POST", f"/jobs/{job}/cancel")
+            state = self.ended(self.target, job)["State"]
+            states[state] += 1
+            found = sorted(self.target.json("GET", "/instances"))
+            self.assertEqual([] if state == "Failure" else self.instances, found)
+            self.settle(self.target, len(found))
+            if found:
+                self.target.json("DELETE", f"/studies/{self.study}")
+        print(f"{self.id()}: {dict(states)}")
+
     def kill_amid(self, owner: OrthancProcess, path: str, victim: OrthancProcess) -> None:
         """Transfer again and again, until the victim was killed often enough."""
         started = time.monotonic()

@@ -180,6 +180,12 @@ class Reception:
                     os.close(descriptor)
             self._data = self._journal = -1
 
+    def give_up(self) -> None:
+        """Give back the space, and close the files: it will not be gone on with."""
+        self.close()
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.folder, _DATA))
+
     def _open(self) -> None:
         path = os.path.join(self.folder, _DATA)
         self._data = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

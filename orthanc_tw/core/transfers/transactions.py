@@ -162,7 +162,8 @@ class PushTransactions:
 
         :raises OrthancError: UNKNOWN_RESOURCE; what `TransferCommitter.commit` raises;
             CORRUPTED_FILE if an instance does not have its MD5, or is not there. The
-            transaction is open then as before
+            transaction is open then as before, unless there is no space to take back what it
+            has stored
         """
         await self._ready()
         if identifier in self._committed:
@@ -274,8 +275,14 @@ class PushTransactions:
             raise
         except BaseException:
             # Of an earlier commit, of a server that was killed, too.
-            await self._committer.provisional.take_back(transfer)
-            await self._in_thread(transaction_folder.forget_commit, reception)
+            try:
+                await self._committer.provisional.take_back(transfer)
+            except OrthancError:
+                # Where there is no space, no row can be written: what was received has to go.
+                await self._discard(identifier)
+                await self._committer.provisional.take_back(transfer)
+            else:
+                await self._in_thread(transaction_folder.forget_commit, reception)
             raise
         await self._in_thread(transaction_folder.settle, reception)
         del self._open[identifier]

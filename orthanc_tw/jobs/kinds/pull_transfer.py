@@ -135,17 +135,23 @@ class PullTransferJob(TransferJob):
     def _moved_bytes(self) -> int:
         return 0 if self._reception is None else self._reception.received_bytes
 
-    def _full(self, failure: Failure) -> None:
+    def _full(self, failure: Failure) -> Failure | Deferred[Any]:
         error = failure.value
         if isinstance(error, PeerError) or not isinstance(error, OrthancError):
-            failure.raiseException()
-        elif error.code is ErrorCode.FULL_STORAGE:
-            reason = error.details or "there is no space left"
-            raise OrthancError(
+            return failure
+        if error.code is not ErrorCode.FULL_STORAGE:
+            return failure
+        reason = error.details or "there is no space left"
+        told = Failure(
+            OrthancError(
                 error.code, f"Peer {self._query.peer}: this server cannot take it all: {reason}"
-            ) from None
-        else:
-            raise error
+            )
+        )
+        if self._reception is None:
+            return told
+        # Where there is no space, no row can be written either: not that of the job, nor what
+        # takes back the instances that it has stored.
+        return self._context.in_thread(self._reception.give_up).addBoth(lambda _: told)
 
     async def _begin(self) -> StepResult:
         folder = self._context.folder
