@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from isal import isal_zlib
 
@@ -30,11 +30,18 @@ class Readable(Protocol):
 
 
 class GzipReader:
-    """The gzip of something that is read. One thread at a time."""
+    """The gzip of something that is read. One thread at a time.
 
-    def __init__(self, source: Readable) -> None:
+    :param is_small: so little that zlib's best is not felt: its size is then that of Orthanc's
+    """
+
+    def __init__(self, source: Readable, *, is_small: bool = False) -> None:
         self._source = source
-        self._compressor = isal_zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+        self._compressor: Any = (
+            zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, _GZIP)
+            if is_small
+            else isal_zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+        )
         self._is_over = False
 
     def read(self, size: int = _READ_BYTES) -> bytes:
@@ -52,9 +59,9 @@ class GzipReader:
         self._source.close()
 
 
-def gzip_into(spool: Spool, opened: Callable[[], Readable]) -> None:
+def gzip_into(spool: Spool, opened: Callable[[], Readable], *, is_small: bool = False) -> None:
     """Write the gzip of what is opened: its length has to be known before it is sent."""
-    reader = GzipReader(opened())
+    reader = GzipReader(opened(), is_small=is_small)
     try:
         while data := reader.read():
             spool.write(data)

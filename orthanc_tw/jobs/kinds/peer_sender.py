@@ -26,6 +26,7 @@ from orthanc_tw.peers.errors import PeerAnswerError
 from orthanc_tw.peers.peer import OrthancPeer
 from orthanc_tw.storage.interface import Storage
 
+_SMALL_BYTES = 64 * 1024
 _LEFT_AS_IT_IS = (ErrorCode.NOT_IMPLEMENTED, ErrorCode.BAD_FILE_FORMAT)
 _log = Logger()
 
@@ -84,7 +85,8 @@ class PeerSender:
             return
         spool = self.storage.new_spool()
         try:
-            await self.in_thread(gzip_into, spool, body.open)
+            is_small = body.size_bytes <= _SMALL_BYTES
+            await self.in_thread(gzip_into, spool, body.open, is_small=is_small)
             zipped = FileBody(spool.reader, spool.size_bytes)
             counted(zipped.size_bytes)
             await upload(self.client, peer, zipped, {"Content-Encoding": "gzip"})
