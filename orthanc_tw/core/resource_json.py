@@ -55,7 +55,9 @@ class ResourceJson:
         self._names = names
         self._format = view.format
         self._dictionary = dictionary
-        self._is_plain = view.format is TagFormat.SIMPLIFY and not dictionary
+        # Of text, as nearly all tags are; sequences (``ExtraMainDicomTags``) come from metadata.
+        is_plain = view.format is TagFormat.SIMPLIFY and not dictionary
+        self._text_tags = plain_tags if is_plain else self._tags
         self._level = level
         self._type = level.label
         self._has_main_tags = Content.MAIN_DICOM_TAGS in content
@@ -76,15 +78,15 @@ class ResourceJson:
         answer: JsonObject = {"ID": record.public_id, "Type": self._type}
         metadata = record.metadata
         if self._has_main_tags:
-            if self._is_plain and _SEQUENCES not in metadata:
-                answer["MainDicomTags"] = plain_tags(record.tags)
-            else:
-                answer["MainDicomTags"] = self._tags(_main_tags(record))
+            sequences = metadata.get(_SEQUENCES)
+            answer["MainDicomTags"] = (
+                self._text_tags(record.tags)
+                if sequences is None
+                else self._tags({**record.tags, **json.loads(sequences)})
+            )
         if self._has_patient:
             patient = record.ancestors_tags.get(ResourceType.PATIENT, {})
-            answer["PatientMainDicomTags"] = (
-                plain_tags(patient) if self._is_plain else self._tags(patient)
-            )
+            answer["PatientMainDicomTags"] = self._text_tags(patient)
         if self._parent is not None:
             answer[self._parent] = record.parent_public_id
         if self._children is not None:
@@ -127,14 +129,6 @@ class ResourceJson:
 
     def _tags(self, tags: Mapping[str, JsonValue]) -> JsonObject:
         return format_main_tags(tags, self._format, self._dictionary)
-
-
-def _main_tags(record: ResourceRecord) -> Mapping[str, JsonValue]:
-    """Text from the tags, sequences (``ExtraMainDicomTags``) from their metadata."""
-    sequences = record.metadata.get(_SEQUENCES)
-    if sequences is None:
-        return record.tags
-    return {**record.tags, **json.loads(sequences)}
 
 
 def _integer(record: ResourceRecord, number: MetadataType) -> int | None:
