@@ -270,6 +270,22 @@ def announced(source: Side, target: Side, **fields: Any) -> Any:
     return target.site.ask("POST", "/transfers/push", json.dumps(body).encode())
 
 
+def held_commit(
+    test: SynchronousTestCase, side: Side, path: str
+) -> tuple[Deferred[None], Deferred[None]]:
+    """Begin the commit of a push transaction; it stores nothing before the first one fires."""
+    held: Deferred[None] = Deferred()
+    store: Any = side.store.store
+
+    async def slowly(*args: Any) -> Any:
+        await held
+        return await store(*args)
+
+    test.patch(side.store, "store", slowly)
+    transaction = path.rpartition("/")[2]
+    return held, Deferred.fromCoroutine(side.transactions.commit(transaction))
+
+
 def two_sides(test: Any, **options: Any) -> tuple[Side, Side]:
     """One with three instances, and an empty one; each is the peer of the other."""
     source, target = Side(test, **options), Side(test)

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from orthanc_tw.core.transfers.idle import IdleTransactions
-from tests.core.transfers.support import START_S, announced, drive, query, two_sides
+from tests.core.transfers.support import START_S, announced, drive, held_commit, query, two_sides
 
 AGE_S = 600.0
 
@@ -71,18 +71,10 @@ class IdleTests(SynchronousTestCase):
 
     def test_commit_under_way(self) -> None:
         """A commit takes as long as it takes."""
-        path, held = self.announce(), Deferred[None]()
+        path = self.announce()
         for number in range(3):
             self.put(path, number)
-        store: Any = self.target.store.store
-
-        async def slowly(*args: Any) -> Any:
-            await held
-            return await store(*args)
-
-        self.patch(self.target.store, "store", slowly)
-        transaction = path.rpartition("/")[2]
-        committing = Deferred.fromCoroutine(self.target.transactions.commit(transaction))
+        held, committing = held_commit(self, self.target, path)
         self.wait(3 * AGE_S)
         self.assertNoResult(committing)
         held.callback(None)

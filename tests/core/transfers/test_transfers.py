@@ -16,7 +16,7 @@ from orthanc_tw.model.errors import ErrorCode, OrthancError
 from orthanc_tw.model.levels import ResourceType
 from orthanc_tw.model.registries import ContentType
 from orthanc_tw.peers.peer import OrthancPeer
-from tests.core.transfers.support import Side, announced, drive, query, two_sides
+from tests.core.transfers.support import Side, announced, drive, held_commit, query, two_sides
 
 
 class TransferTests(SynchronousTestCase):
@@ -202,16 +202,7 @@ class TransferTests(SynchronousTestCase):
         for number, size in enumerate(self.announced_sizes()):
             content = by_size[size]
             self.assertEqual(200, self.target.site.ask("PUT", f"{path}/{number}", content).status)
-        held: Deferred[None] = Deferred()
-        store: Any = self.target.store.store
-
-        async def slowly(*args: Any) -> Any:
-            await held
-            return await store(*args)
-
-        self.patch(self.target.store, "store", slowly)
-        transaction = path.rpartition("/")[2]
-        committing = Deferred.fromCoroutine(self.target.transactions.commit(transaction))
+        held, committing = held_commit(self, self.target, path)
         self.assertEqual(200, self.target.site.ask("PUT", f"{path}/2", b"anything").status)
         self.assertEqual(409, self.target.site.ask("DELETE", path).status)
         self.assertNoResult(committing)
