@@ -170,9 +170,12 @@ def replay(
     recording = replayer.load(REFERENCE / "recordings" / f"{topic}.json")
     ports = Ports.foreign(json.dumps(recording))
     outcome, log = attempt(replayer, recording, topic, ports, options.verbose)
-    timed = any(goes_by_the_clock(exchange) for exchange in recording["exchanges"])
-    if outcome.failures and timed and not log and not options.once:
-        first = outcome.failures
+    first = outcome.failures
+    if (
+        first
+        and not (log or options.once)
+        and any(goes_by_the_clock(exchange) for exchange in recording["exchanges"])
+    ):
         outcome, log = attempt(replayer, recording, topic, ports, options.verbose)
         outcome.first = first
     return outcome, log
